@@ -52,6 +52,9 @@ def parse_stream(text: str) -> StreamRef | None:
 POLL_MS: Final = 1_000
 """Interval between polls."""
 
+CALLS_LEAST: Final = 0.1
+"""Least calls per second: one log group is read every ten seconds then, or when that is due."""
+
 OVERLAP_MS: Final = 5_000
 """How far a poll reaches back before the start of the previous one."""
 
@@ -234,8 +237,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle: str | None = None
     """How an execution's end is known: ``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``."""
 
+    calls_per_second: float | None = None
+    """Most FilterLogEvents calls; None: half of the Region's quota."""
     poll_ms: int = POLL_MS
-    """Interval between polls."""
+    """Least interval between polls."""
     overlap_ms: int = OVERLAP_MS
     """How far a poll reaches back before the start of the last successful one."""
     allowance_ms: int = ALLOWANCE_MS
@@ -273,6 +278,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(msg)
         if (self.tls_cert is None) != (self.tls_key is None):
             msg = "--tls-cert and --tls-key go together: give both or neither"
+            raise ConfigError(msg)
+        if self.calls_per_second is not None and not self.calls_per_second >= CALLS_LEAST:
+            msg = f"--calls-per-second {self.calls_per_second} is too few: use at least 0.1"
             raise ConfigError(msg)
         for name, least in _LEAST.items():
             value = getattr(self, name)

@@ -102,7 +102,7 @@ async def run(
     tls = _tls(config)
     lifecycle = None if config.lifecycle is None else lifecycle_of(config.lifecycle)
     async with AsyncExitStack() as stack:
-        cloudwatch = CloudWatch(config.aws, clock=wall_clock(config.clock_skew))
+        cloudwatch = _cloudwatch(config)
         stack.push_async_callback(cloudwatch.close)
         journals = _open_journals(config, stack)
         live = LivePaths(config.live, config.aws, cloudwatch)
@@ -136,6 +136,11 @@ async def run(
         gc.collect()
         gc.freeze()
         await _run_until_stopped(jobs, stop, failed)
+
+
+def _cloudwatch(config: Config) -> CloudWatch:
+    clock, calls = wall_clock(config.clock_skew), config.calls_per_second
+    return CloudWatch(config.aws, clock=clock, calls_per_second=calls)
 
 
 def lifecycle_of(text: str) -> Lifecycle:

@@ -52,10 +52,13 @@ _RESTART_PAUSE_S: Final = 1.0
 class OwnForwarder:
     """This command's attachment to the background forwarder of its account, until ``close``."""
 
-    def __init__(self, choice: AwsChoice, journals: Path) -> None:
+    def __init__(
+        self, choice: AwsChoice, journals: Path, *, calls_per_second: float | None = None
+    ) -> None:
         """Attach to nothing yet; ``attach`` makes an open one."""
         self.ready: dict[str, Any] = {}
         self._choice = choice
+        self._calls_per_second = calls_per_second
         self._journals = journals
         self._users = journals.with_name(journals.name + ".users")
         self._held: FileHold | None = None
@@ -155,8 +158,11 @@ class OwnForwarder:
     def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
         """Start a forwarder; return whether it is ready, False if another command was faster."""
         self._adopt_former_journals()
-        # Child processes read no settings, and tail has no option for this one.
+        # Child processes read no settings, and tail has no option for the lifecycle.
         lifecycle = setting_of("forward", "lifecycle", os.environ)
+        calls: float | str | None = self._calls_per_second
+        if calls is None:
+            calls = setting_of("forward", "calls_per_second", os.environ)
         part = start_gapless(
             "the background forwarder",
             [
@@ -164,6 +170,7 @@ class OwnForwarder:
                 *("--journal", str(self._journals)),
                 *("--while-held", str(self._users), *self._choice.arguments()),
                 *(("--lifecycle", lifecycle) if lifecycle is not None else ()),
+                *(("--calls-per-second", str(calls)) if calls is not None else ()),
             ],
             log=self._journals.with_name("forwarder.log"),
         )
@@ -263,15 +270,21 @@ def running_forwarder(choice: AwsChoice) -> dict[str, Any] | None:
     return owner_of(lock_path(folder / JOURNALS)) or None
 
 
-def attach(choice: AwsChoice, meanwhile: Callable[[], None] | None = None) -> OwnForwarder:
+def attach(
+    choice: AwsChoice,
+    meanwhile: Callable[[], None] | None = None,
+    *,
+    calls_per_second: float | None = None,
+) -> OwnForwarder:
     """Attach to an account's background forwarder, which is started if none is running.
 
-    ``meanwhile`` is called while a started one gets ready.
+    A started one makes at most ``calls_per_second``; None: as set for ``forward``. ``meanwhile`` is
+    called while it gets ready.
 
     Raises:
         GaplessError: it cannot be started; text and exit code are its own.
     """
-    own = OwnForwarder(choice, journals_of(choice))
+    own = OwnForwarder(choice, journals_of(choice), calls_per_second=calls_per_second)
     try:
         own.reopen(meanwhile)
     except BaseException:

@@ -256,6 +256,18 @@ def number_option(
     )
 
 
+def calls_option(function: _Function) -> _Function:
+    """Add ``--calls-per-second``: how much of the account's quota the forwarder uses."""
+    return click.option(
+        "--calls-per-second",
+        type=click.FloatRange(0.1, 1_000),
+        metavar="N",
+        help="Most FilterLogEvents calls of a forwarder that this command starts, all log groups "
+        "together.  [default: half of the Region's quota: 12.5 in us-east-1, 2.5 in eu-central-1, "
+        "ca-west-1, il-central-1, ap-northeast-3 and ap-southeast-3, else 5]",
+    )(function)
+
+
 def cloudwatch_option(function: _Function) -> _Function:
     """Add ``--cloudwatch``: which stand-in for CloudWatch the simulator runs."""
     return click.option(

@@ -78,9 +78,10 @@ def setting_of(command: str, option: str, env: Mapping[str, str]) -> str | None:
     for variable in (f"GAPLESS_{command}_{option}".upper(), f"GAPLESS_{option}".upper()):
         if env.get(variable):
             return env[variable]
-    settings = _read(settings_file(env))
+    settings = {_name(key): value for key, value in _read(settings_file(env)).items()}
     own = settings.get(command)
-    value = (own if isinstance(own, dict) else {}).get(option, settings.get(option))
+    owned = {_name(key): value for key, value in own.items()} if isinstance(own, dict) else {}
+    value = owned.get(option, settings.get(option))
     return None if value is None else str(value)
 
 

@@ -7,7 +7,7 @@ rate limit, and would multiply the forwarder's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -37,7 +37,8 @@ from urllib3.exceptions import NameResolutionError
 
 from common.concurrency import in_thread
 from forwarder.cloudwatch.credentials import AskCode, assume_role, find_credentials, open_session
-from forwarder.cloudwatch.rate_limit import CallQueue, Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import CallQueue, Turn
 from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -239,26 +240,18 @@ _T = TypeVar("_T")
 
 
 class AwsClient(Generic[_Client]):
-    """One service's SDK client, with calls in threads, paced by a ``CallQueue`` if desired.
+    """One service's SDK client, with calls in threads, paced by ``CallQueue``s if desired.
 
     The client is created at the first call, and created again after AWS rejected its credentials:
     a session keeps the credentials that it found until they expire, and does not notice that
     somebody logged in again.
     """
 
-    def __init__(self, make: Callable[[], _Client], *, is_paced: bool = True) -> None:
-        """Create nothing yet.
-
-        Args:
-            make: creates the client; blocks, and may raise a ``CloudWatchError``.
-            is_paced: whether calls wait for their turn in a ``CallQueue``; else each starts at
-                once.
-        """
+    def __init__(self, make: Callable[[], _Client]) -> None:
+        """Create nothing yet; ``make`` creates the client, blocks, and may raise an error."""
         self._make = make
-        self._is_paced = is_paced
         self._client: _Client | None = None
         self._making = asyncio.Lock()
-        self._queue: CallQueue | None = None
 
     async def open(self) -> _Client:
         """Create the client unless it exists.
@@ -268,7 +261,7 @@ class AwsClient(Generic[_Client]):
         """
         async with self._making:
             if self._client is None:
-                self._client = await self._run(self._make, Priority.POLL)
+                self._client = await in_thread(self._make)
             return self._client
 
     async def call(
@@ -276,7 +269,10 @@ class AwsClient(Generic[_Client]):
         function: Callable[[_Client], _T],
         *,
         translate: Callable[[Exception, _Client], Exception],
+        queue: CallQueue | None = None,
         priority: Priority = Priority.SCAN,
+        lane: Hashable = None,
+        turn: Turn | None = None,
     ) -> _T:
         """Make one attempt at a call, in a thread.
 
@@ -284,7 +280,10 @@ class AwsClient(Generic[_Client]):
             function: calls the SDK, and reads the fields that it needs from the reply: of a reply
                 that was cut short, botocore makes one without fields and without an error.
             translate: the forwarder's error for an exception of the call.
-            priority: when the call is made, if calls are paced.
+            queue: paces the call; None: it starts at once.
+            priority: the call's purpose, for its queue.
+            lane: whose call it is, for its queue.
+            turn: a turn of that queue, instead of waiting for one.
 
         Raises:
             CloudWatchError: the client can't be created.
@@ -292,31 +291,24 @@ class AwsClient(Generic[_Client]):
         """
         client = await self.open()
         try:
-            answer = await self._run(partial(function, client), priority)
+            call = partial(function, client)
+            if queue is None:
+                return await in_thread(call)
+            return await queue.call(call, priority, lane, turn)
         except Exception as error:  # botocore raises whatever a malformed reply leads to
             ours = translate(error, client)
-            if isinstance(ours, ThrottledError) and self._queue is not None:
-                self._queue.record_throttling()
+            if isinstance(ours, ThrottledError) and queue is not None:
+                queue.record_throttling()
             if isinstance(ours, CredentialsError) and self._client is client:
                 # Not closed: other calls of it may be running.
                 self._client = None
             raise ours from error
-        if self._queue is not None:
-            self._queue.record_success()
-        return answer
 
     def close(self) -> None:
         """Close the connections; the next call creates a client again."""
-        client, self._client, self._queue = self._client, None, None
+        client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    async def _run(self, function: Callable[[], _T], priority: Priority) -> _T:
-        if not self._is_paced:
-            return await in_thread(function)
-        if self._queue is None:
-            self._queue = CallQueue(asyncio.get_running_loop())
-        return await self._queue.call(function, priority)
 
 
 def make_client(

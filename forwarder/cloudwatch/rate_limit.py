@@ -1,35 +1,42 @@
-"""Paces the calls of an AWS API: by priority, at an adaptive rate, with a cap on concurrent calls.
+"""Paces the calls of an AWS API: within a share of the account's quota, fairly, some at a time.
 
-All that AWS documents of FilterLogEvents' limit is "a few calls a second per account and Region".
-So the rate is found by additive increase and multiplicative decrease, one budget for all scans of
-a process.
+AWS publishes quotas of FilterLogEvents for each account and Region; they can't be raised. Other
+programs and the console use the same quota, so a forwarder takes half of it by default, and less
+where calls are throttled nevertheless. All readers of a process share one budget.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from collections.abc import Set as AbstractSet
-from enum import IntEnum
 from typing import Final, TypeVar
 
 from common.concurrency import in_thread
+from forwarder.cloudwatch.fair_queue import FairQueue, Priority
 
-RATE_FIRST: Final = 10.0
-"""Initial calls per second: twice what older documentation allows, soon corrected."""
+_FILTER_QUOTAS: Final = {
+    "us-east-1": 25.0,
+    "ap-northeast-3": 5.0,
+    "ap-southeast-3": 5.0,
+    "ca-west-1": 5.0,
+    "eu-central-1": 5.0,
+    "il-central-1": 5.0,
+}
+_FILTER_QUOTA: Final = 10.0
+"""FilterLogEvents calls a second in other Regions (CloudWatch Logs quotas, AWS user guide)."""
+
+DEFAULT_SHARE: Final = 0.5
+"""Share of the quota that is used unless the user says otherwise."""
+
+DESCRIBE_RATE: Final = 5.0
+"""Calls a second of the APIs that describe: half the quota of DescribeLogGroups, the least one."""
 
 RATE_MIN: Final = 0.5
 """Lowest calls per second: this much the account's other users leave free, however throttled."""
 
-RATE_MAX: Final = 50.0
-"""Highest calls per second: one process could not take in more."""
-
-BURST: Final = 10.0
-"""Calls that may start at once after a quiet time."""
-
-RATE_STEP: Final = 0.1
-"""Increase of the rate for each call that was not throttled."""
+RECOVERY_MS: Final = 60_000
+"""Time in which a rate would rise from nothing to its limit: from half of it, in 30 s."""
 
 DECREASE_INTERVAL_MS: Final = 1_000
 """Throttled replies within this time count once: their calls were made at the same rate."""
@@ -40,36 +47,48 @@ SLOTS_MAX: Final = 16
 POLL_SLOTS: Final = 4
 """Slots that only polls may use: scans that hang must not delay the newest events."""
 
-POLLS_IN_A_ROW_MAX: Final = 3
-"""Polls in a row while scans wait: without scans there would be no marks."""
+_WHOLE: Final = 1 - 1e-6
+"""A token, but for rounding: the wait for the rest would be too short for any timer."""
 
 _T = TypeVar("_T")
 
 
-class CallBudget:
-    """A token bucket with an adaptive rate. Pure; times are ms of any one clock."""
+def filter_quota(region: str) -> float:
+    """FilterLogEvents calls a second that AWS allows an account in a Region."""
+    return _FILTER_QUOTAS.get(region, _FILTER_QUOTA)
 
-    def __init__(self, now_ms: float) -> None:
-        """Start with a full bucket at ``now_ms``."""
-        self.rate = RATE_FIRST
-        """Current calls per second."""
-        self._tokens = BURST
+
+class CallBudget:
+    """A token bucket with an adaptive rate up to a limit. Pure; times are ms of any one clock."""
+
+    def __init__(self, now_ms: float, limit: float, quota: float | None = None) -> None:
+        """Start with a full bucket, at the limit; see ``set_limit``."""
         self._filled_ms = now_ms
         self._decreased_ms = now_ms - DECREASE_INTERVAL_MS
+        self.rate = limit
+        """Current calls per second."""
+        self.set_limit(limit, quota)
+        self._tokens = self._burst
+
+    def set_limit(self, limit: float, quota: float | None = None) -> None:
+        """Set the highest calls per second, and what AWS allows; None: twice the limit.
+
+        As many calls may start at once as keep a second with such a burst within the quota.
+        """
+        spare = limit if quota is None else quota - limit
+        self.limit = limit
+        self.rate = min(self.rate, limit)
+        self._burst = max(1.0, min(limit / 2, spare))
 
     def wait_ms(self, now_ms: float) -> float:
         """Time until the next call may start; 0 if it may start now."""
         self._fill(now_ms)
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) * 1000 / self.rate
+        return 0.0 if self._tokens >= _WHOLE else (1 - self._tokens) * 1000 / self.rate
 
     def spend(self, now_ms: float) -> None:
         """Take the token of a call that starts."""
         self._fill(now_ms)
         self._tokens -= 1
-
-    def record_success(self) -> None:
-        """Raise the rate after a call that was not throttled."""
-        self.rate = min(RATE_MAX, self.rate + RATE_STEP)
 
     def record_throttling(self, now_ms: float) -> None:
         """Halve the rate and empty the bucket after a throttled call."""
@@ -77,96 +96,142 @@ class CallBudget:
             return
         self._fill(now_ms)
         self._decreased_ms = now_ms
-        self.rate = max(RATE_MIN, self.rate / 2)
+        self.rate = max(min(RATE_MIN, self.limit), self.rate / 2)
         self._tokens = min(self._tokens, 0.0)
 
     def _fill(self, now_ms: float) -> None:
-        gained = max(0.0, now_ms - self._filled_ms) * self.rate / 1000
-        self._tokens = min(BURST, self._tokens + gained)
+        passed_ms = max(0.0, now_ms - self._filled_ms)
+        self._tokens = min(self._burst, self._tokens + passed_ms * self.rate / 1000)
+        # By time, not by calls: of two forwarders the one with fewer calls must not stay behind.
+        self.rate = min(self.limit, self.rate + self.limit * passed_ms / RECOVERY_MS)
         self._filled_ms = max(self._filled_ms, now_ms)
 
 
-class Priority(IntEnum):
-    """The purpose of a call; lower values go first."""
+def startable(running: int) -> AbstractSet[Priority]:
+    """The priorities of which a call may start while ``running`` calls run."""
+    if running >= SLOTS_MAX:
+        return frozenset()
+    return frozenset(Priority) if running < SLOTS_MAX - POLL_SLOTS else {Priority.POLL}
 
-    POLL = 0
-    SCAN = 1
-    BACKFILL = 2
 
+class Turn:
+    """The right to start one call now; ``CallQueue.call`` uses it, ``release`` gives it back."""
 
-def choose(waiting: AbstractSet[Priority], running: int, polls_in_a_row: int) -> Priority | None:
-    """The priority whose call starts next; None if none may start while ``running`` calls run."""
-    if not waiting or running >= SLOTS_MAX:
-        return None
-    scans = waiting - {Priority.POLL} if running < SLOTS_MAX - POLL_SLOTS else set()
-    polls = waiting & {Priority.POLL}
-    if polls and not (scans and polls_in_a_row >= POLLS_IN_A_ROW_MAX):
-        return Priority.POLL
-    return min(scans, default=None)
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release: Callable[[], None] | None = release
+
+    def take(self) -> Callable[[], None]:
+        """Use the turn; returns what to call when the call has ended."""
+        assert self._release is not None, "a turn is for one call"
+        release, self._release = self._release, None
+        return release
+
+    def release(self) -> None:
+        """Give the turn back if it was not used."""
+        if self._release is not None:
+            self.take()()
 
 
 class CallQueue:
-    """Starts the blocking calls of one API by priority and budget; belongs to one event loop."""
+    """Starts the blocking calls of one API by priority, lane and budget.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._budget = CallBudget(loop.time() * 1000)
-        self._loop = loop
-        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {
-            priority: deque() for priority in Priority
-        }
+    A lane is one feed's line; feeds with equal weights get equal numbers of calls while they have
+    any. Belongs to the event loop that runs its calls.
+    """
+
+    def __init__(self, limit: float) -> None:
+        """Start idle; ``limit`` is the highest calls per second."""
+        self._limit: tuple[float, float | None] = limit, None
+        self._budget: CallBudget | None = None
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
         self._running = 0
-        self._polls_in_a_row = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def call(self, function: Callable[[], _T], priority: Priority) -> _T:
-        """Run a blocking function in a daemon thread when its turn comes.
+    @property
+    def limit(self) -> float:
+        """Highest calls per second."""
+        return self._limit[0]
 
-        A cancelled call keeps its slot until its thread ends.
-        """
-        turn: asyncio.Future[None] = self._loop.create_future()
-        self._waiting[priority].append(turn)
+    def set_limit(self, limit: float, quota: float | None = None) -> None:
+        """Change the highest calls per second; see ``CallBudget.set_limit``."""
+        self._limit = limit, quota
+        if self._budget is not None:
+            self._budget.set_limit(limit, quota)
+
+    def set_weight(self, lane: Hashable, weight: float) -> None:
+        """Give a lane this many times the calls of a lane of weight 1, while both have calls."""
+        self._waiting.set_weight(lane, weight)
+
+    def drop_lane(self, lane: Hashable) -> None:
+        """Forget a lane whose feed has ended."""
+        self._waiting.drop_weight(lane)
+
+    async def wait_turn(self, lane: Hashable, priority: Priority) -> Turn:
+        """Wait until a call may start; the caller must use the turn or release it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.push(turn, lane, priority)
         self._start_waiting()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._free_slot()
+            else:
+                self._waiting.remove(turn, lane, priority)
             raise
-        return await in_thread(function, name="cloudwatch", finished=self._free_slot)
+        return Turn(self._free_slot)
 
-    def record_success(self) -> None:
-        """Raise the rate after a call that was not throttled."""
-        self._budget.record_success()
+    async def call(
+        self,
+        function: Callable[[], _T],
+        priority: Priority,
+        lane: Hashable = None,
+        turn: Turn | None = None,
+    ) -> _T:
+        """Run a blocking function in a daemon thread when its turn comes, or with a turn at once.
+
+        A cancelled call keeps its slot until its thread ends.
+        """
+        if turn is None:
+            turn = await self.wait_turn(lane, priority)
+        return await in_thread(function, name="cloudwatch", finished=turn.take())
 
     def record_throttling(self) -> None:
         """Lower the rate after a throttled call."""
-        self._budget.record_throttling(self._loop.time() * 1000)
+        budget, now_ms = self._budget_now()
+        budget.record_throttling(now_ms)
+
+    def close(self) -> None:
+        """Forget the event loop; the next call may be in another one."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._budget = None
+
+    def _budget_now(self) -> tuple[CallBudget, float]:
+        now_ms = asyncio.get_running_loop().time() * 1000
+        if self._budget is None:
+            self._budget = CallBudget(now_ms, *self._limit)
+        return self._budget, now_ms
 
     def _free_slot(self) -> None:
         self._running -= 1
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while (priority := self._next_priority()) is not None:
-            now_ms = self._loop.time() * 1000
-            wait_ms = self._budget.wait_ms(now_ms)
+        while self._waiting.has_waiting(allowed := startable(self._running)):
+            budget, now_ms = self._budget_now()
+            wait_ms = budget.wait_ms(now_ms)
             if wait_ms > 0:
                 if self._timer is None:
-                    self._timer = self._loop.call_later(wait_ms / 1000, self._wake)
+                    loop = asyncio.get_running_loop()
+                    self._timer = loop.call_later(wait_ms / 1000, self._wake)
                 return
-            is_poll = priority is Priority.POLL
-            self._polls_in_a_row = self._polls_in_a_row + 1 if is_poll else 0
-            self._budget.spend(now_ms)
+            budget.spend(now_ms)
             self._running += 1
-            self._waiting[priority].popleft().set_result(None)
+            turn = self._waiting.pop(allowed)
+            assert turn is not None
+            turn.set_result(None)
 
     def _wake(self) -> None:
         self._timer = None
         self._start_waiting()
-
-    def _next_priority(self) -> Priority | None:
-        for line in self._waiting.values():
-            while line and line[0].done():  # cancelled while it waited
-                line.popleft()
-        waiting = {priority for priority, line in self._waiting.items() if line}
-        return choose(waiting, self._running, self._polls_in_a_row)

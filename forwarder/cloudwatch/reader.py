@@ -1,7 +1,7 @@
 """Reads CloudWatch Logs as async streams of pages: FilterLogEvents, page by page, with retries.
 
 ``PagedScan`` decides which page to ask for next; ``PageParser`` decodes a page quickly;
-``CloudWatch`` makes the calls, each through one ``CallQueue``.
+``CloudWatch`` makes the calls, paced by a ``CallQueue`` for FilterLogEvents and one for the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from common.concurrency import Backoff, in_thread
 from forwarder.cloudwatch.answers import AnswerWatch
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import (
+    DEFAULT_SHARE,
+    DESCRIBE_RATE,
+    CallQueue,
+    Turn,
+    filter_quota,
+)
 from forwarder.cloudwatch.remedies import AwsPlace, find_place
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -357,10 +364,24 @@ class CloudWatch:
     """CloudWatch Logs of one account, Region and endpoint, shared by all readers in the process."""
 
     def __init__(
-        self, aws: AwsOptions | None = None, *, clock: Callable[[], int] = wall_clock_ms
+        self,
+        aws: AwsOptions | None = None,
+        *,
+        clock: Callable[[], int] = wall_clock_ms,
+        calls_per_second: float | None = None,
     ) -> None:
-        """Load nothing before the first call or ``open``; ``clock`` is the wall clock, ms."""
+        """Load nothing before the first call or ``open``.
+
+        Args:
+            aws: account, Region and endpoint.
+            clock: the wall clock, ms.
+            calls_per_second: most FilterLogEvents calls; None: half of the Region's quota.
+        """
         self._aws = aws or AwsOptions()
+        self._calls_per_second = calls_per_second
+        self.reads = CallQueue(calls_per_second or DEFAULT_SHARE * filter_quota(""))
+        """Paces FilterLogEvents; a lane is a log group and a filter pattern, hence a feed."""
+        self._describes = CallQueue(DESCRIBE_RATE)
         self.skew = ClockSkew(clock)
         """Skew of this machine's clock, measured from the replies."""
         self._place: AwsPlace | None = None
@@ -386,6 +407,8 @@ class CloudWatch:
     async def close(self) -> None:
         """Close the connections; running calls end on their own."""
         self._client.close()
+        self.reads.close()
+        self._describes.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -448,8 +471,18 @@ class CloudWatch:
             lambda client: client.filter_log_events(**request),
             group=group,
             pattern=pattern,
+            queue=self.reads,
             priority=Priority.POLL,
         )
+
+    async def wait_turn(self, group: str, pattern: str, priority: Priority) -> Turn:
+        """Wait until a scan may start; use the turn for its first page.
+
+        Raises:
+            CloudWatchError: the client can't be created.
+        """
+        await self._client.open()
+        return await self.reads.wait_turn((group, pattern), priority)
 
     async def fetch_logs_since_timestamp(
         self,
@@ -460,6 +493,7 @@ class CloudWatch:
         *,
         pattern: str = "",
         priority: Priority = Priority.SCAN,
+        turn: Turn | None = None,
         observer: Observer | None = None,
         report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
@@ -473,6 +507,7 @@ class CloudWatch:
                 read in batches of a hundred, each batch in order of time.
             pattern: CloudWatch's filter pattern; empty: all events.
             priority: the purpose of the calls.
+            turn: of ``wait_turn``, for the first page.
             observer: called with the result of each attempt.
             report: collects what the pages do not show; without one, an event that can't be
                 decoded is an error.
@@ -489,8 +524,10 @@ class CloudWatch:
         for parameters in _requests(group, since, until, streams, pattern):
             scan = PagedScan(since, self.random)
             while not scan.is_done:
+                first_turn, turn = turn, None
                 try:
-                    events, unreadable, token = await self._page(parameters, scan, priority)
+                    page = await self._page(parameters, scan, priority, first_turn)
+                    events, unreadable, token = page
                 except CloudWatchError as error:
                     if observer is not None:
                         observer(error)
@@ -510,7 +547,11 @@ class CloudWatch:
                     yield fresh
 
     async def _page(
-        self, parameters: FilterLogEventsRequestTypeDef, scan: PagedScan, priority: Priority
+        self,
+        parameters: FilterLogEventsRequestTypeDef,
+        scan: PagedScan,
+        priority: Priority,
+        turn: Turn | None,
     ) -> tuple[list[LogEvent], list[UnreadableEvent], str | None]:
         request = parameters.copy()
         request["startTime"] = scan.start
@@ -520,7 +561,9 @@ class CloudWatch:
             lambda client: client.filter_log_events(**request),
             group=parameters.get("logGroupName") or parameters.get("logGroupIdentifier"),
             pattern=parameters.get("filterPattern", ""),
+            queue=self.reads,
             priority=priority,
+            turn=turn,
             with_token=scan.token is not None,
         )
         # PageParser returns LogEvents where botocore has dictionaries.
@@ -533,10 +576,21 @@ class CloudWatch:
         *,
         group: str | None = None,
         pattern: str = "",
+        queue: CallQueue | None = None,
         priority: Priority = Priority.SCAN,
+        turn: Turn | None = None,
         with_token: bool = False,
     ) -> _T:
         """Make one attempt at a call of the SDK, in a thread, when its turn comes.
+
+        Args:
+            function: makes the call.
+            group: the log group that it is about.
+            pattern: its filter pattern; log group and pattern are its lane in the queue.
+            queue: paces it; None: the queue of the calls that describe.
+            priority: its purpose, for the queue.
+            turn: a turn of the queue, instead of waiting for one.
+            with_token: whether it carries a ``nextToken``, which AWS may refuse.
 
         Raises:
             CloudWatchError: the call failed; the subclass says why.
@@ -565,7 +619,12 @@ class CloudWatch:
             return ours
 
         asked_at_ms, answer, at_ms = await self._client.call(
-            timed, translate=translated, priority=priority
+            timed,
+            translate=translated,
+            queue=queue or self._describes,
+            priority=priority,
+            lane=(group, pattern),
+            turn=turn,
         )
         self.calls["ok"] += 1
         self.skew.observe(answer, asked_at_ms, at_ms)
@@ -580,6 +639,8 @@ class CloudWatch:
         place = find_place(self._aws, client.meta.region_name)
         self._place = msgspec.structs.replace(place, account=self._account or place.account)
         self._where = client.meta.endpoint_url
+        quota = filter_quota(client.meta.region_name)
+        self.reads.set_limit(self._calls_per_second or DEFAULT_SHARE * quota, quota)
         return client
 
 

@@ -471,7 +471,7 @@ class LogGroup:
             by_origin[origin] = list(events)
         elif scan.kind == "live":
             for event in events:
-                by_origin.setdefault(self.punctuality.classify(event, scan), []).append(event)
+                by_origin.setdefault(self._poll_origin(event, scan), []).append(event)
         else:
             coverage = self.coverage
             for event in events:
@@ -493,6 +493,14 @@ class LogGroup:
         if scan is not None:
             self.punctuality.expect((one.id, one.ingestion_time) for one in events)
         return late
+
+    def _poll_origin(self, event: LogEvent, scan: Scan) -> Origin:
+        """Origin of an event that a poll found first; a poll that is a rescan, too, may repair."""
+        origin = self.punctuality.classify(event, scan)
+        begun_ms = self._live_begun_ms
+        if origin == "repair" or begun_ms is None or event.timestamp >= begun_ms - self._overlap_ms:
+            return origin
+        return self._origin("repair", event.timestamp, self.coverage)
 
     def _origin(self, kind: ScanKind, timestamp: int, coverage: RangeSet) -> Origin:
         """Origin of an event that a scan other than a poll found first.

@@ -98,7 +98,7 @@ class KinesisReader:
         self._aws = aws
         self._timer = timer
         self._clock = clock
-        self._client = AwsClient(self._make_client, is_paced=False)
+        self._client = AwsClient(self._make_client)
         self._shards = Shards(timer())
         self._receivers: dict[str, LiveReceiver] = {}
         self._slots = asyncio.Semaphore(CALLS_MAX)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch, is_arn
 from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import CloudWatchError

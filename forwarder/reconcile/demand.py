@@ -53,8 +53,11 @@ class BackfillDemand:
         self._requests: dict[Hashable, BackfillRequest] = {}
         self._window_ms = WINDOW_FIRST_MS
 
-    def request(self, viewer: Hashable, request: BackfillRequest) -> None:
-        """Add or replace a viewer's request; windows restart small if it asks for other history."""
+    def request(self, viewer: Hashable, request: BackfillRequest) -> bool:
+        """Add or replace a viewer's request; returns whether the viewer had none.
+
+        Windows restart small if it asks for other history.
+        """
         before = self._requests.get(viewer)
         self._requests[viewer] = request
         if before is None or not before.has_same_range(request):
@@ -62,6 +65,7 @@ class BackfillDemand:
         leased = [one for one, its in self._requests.items() if its.expires_ms is not None]
         for one in leased[: max(0, len(leased) - LEASES_MAX)]:
             self.withdraw(one)
+        return before is None
 
     def withdraw(self, viewer: Hashable) -> None:
         """Remove a viewer's request, if it has one."""

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from common.concurrency import Backoff
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.cloudwatch.rate_limit import DESCRIBE_RATE, CallQueue
 from forwarder.cloudwatch.remedies import AwsPlace
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -176,6 +177,7 @@ class EcsWatcher:
         self._aws = aws
         self._round_s = round_s
         self._client = AwsClient(self._make_client)
+        self._queue = CallQueue(DESCRIBE_RATE)
         self._rounds = TaskRounds()
         self._missing: dict[str, int] = {}
         self._definitions: dict[str, frozenset[str] | None] = {}
@@ -196,6 +198,7 @@ class EcsWatcher:
     async def close(self) -> None:
         """Close the connections."""
         self._client.close()
+        self._queue.close()
 
     async def run(self) -> None:
         """Poll round after round until cancelled."""
@@ -282,7 +285,7 @@ class EcsWatcher:
             answer: dict[str, Any] = getattr(client, operation)(**parameters)
             return answer
 
-        return await self._client.call(call, translate=self._translate)
+        return await self._client.call(call, translate=self._translate, queue=self._queue)
 
     def _translate(self, error: Exception, client: BaseClient) -> CloudWatchError | ConfigError:
         if isinstance(error, ClientError):

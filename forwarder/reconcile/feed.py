@@ -15,7 +15,8 @@ from typing import Final
 from common.concurrency import Backoff, wait_and_clear
 from common.ranges import Range
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import Turn
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import Config
 from forwarder.errors import (
@@ -28,6 +29,7 @@ from forwarder.ingest.executions import find_ends
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
 from forwarder.reconcile.maintenance import Maintenance
+from forwarder.reconcile.page_room import PageRoom
 from forwarder.reconcile.refetch import Refetcher
 from forwarder.reconcile.scanner import GroupSettings, Scanner
 from forwarder.reconcile.schedule import DueScan, ScanSchedule
@@ -50,10 +52,21 @@ SHOWN_MS: Final = 10_000
 
 DELAYED: Final = "CloudWatch Logs shows events late: they will follow"
 STALE: Final = "CloudWatch Logs does not answer in time: check the network"
+QUEUED: Final = (
+    "many reads share the account's CloudWatch Logs quota: raise --calls-per-second, or watch less"
+)
 """Reasons of a delay."""
 
 SILENCE_LOOK_MS: Final = 1_000
 """Interval of looks at a running poll, whose call may get no answer."""
+VIEWED_WEIGHT: Final = 4.0
+"""Calls of a log group that has viewers, for each call of one that has none."""
+
+BUSY_WEIGHT: Final = 2.0
+"""Calls of a log group with recent events, for each call of a quiet one."""
+
+BUSY_MS: Final = 60_000
+"""Time after an event in which a log group counts as busy."""
 
 IDLE_WAIT_S: Final = 1.0
 """Longest pause of the backfill; after it, the coverage of a new chain is noticed."""
@@ -171,10 +184,11 @@ class UpstreamWatch:
         """Change the interval between polls."""
         self._stale_ms = max(STALE_MS, 3 * poll_ms)
 
-    def status(self, at_ms: int, silence: str = "") -> Upstream:
+    def status(self, at_ms: int, silence: str = "", *, is_queued: bool = False) -> Upstream:
         """The worst of what is known; ``lag_ms`` is how far behind the screen may be.
 
-        ``silence`` says that calls get no answer, before they time out.
+        ``silence`` says that calls get no answer, before they time out; ``is_queued`` says whether
+        a poll waits for its turn.
         """
         lag_ms = max(0, at_ms - self._polled_at_ms)
         is_delayed = self._is_recent(self._delayed_at_ms, at_ms)
@@ -188,12 +202,35 @@ class UpstreamWatch:
         if is_delayed:
             return Upstream("delayed", max(lag_ms, self._delay_ms), "delayed", DELAYED)
         if lag_ms > self._stale_ms:
-            return Upstream("delayed", lag_ms, "delayed", STALE)
+            return Upstream("delayed", lag_ms, "delayed", QUEUED if is_queued else STALE)
         return Upstream("ok", lag_ms)
 
     @staticmethod
     def _is_recent(moment_ms: int | None, at_ms: int) -> bool:
         return moment_ms is not None and at_ms - moment_ms < SHOWN_MS
+
+
+class Activity:
+    """How much of the calls a log group should have, by its events and viewers. Pure."""
+
+    def __init__(self, group: LogGroup) -> None:
+        self._group = group
+        self._seen = group.epoch, group.head_seq
+        self._news_at_ms: int | None = None
+
+    def has_news(self, at_ms: int) -> bool:
+        """Whether there are new events since the last call, whichever path brought them."""
+        seen = self._group.epoch, self._group.head_seq
+        if seen == self._seen:
+            return False
+        self._seen, self._news_at_ms = seen, at_ms
+        return True
+
+    def weight(self, at_ms: int, *, is_viewed: bool) -> float:
+        """Weight of its lane in the queue of calls."""
+        news_at_ms = self._news_at_ms
+        is_busy = news_at_ms is not None and at_ms - news_at_ms < BUSY_MS
+        return (BUSY_WEIGHT if is_busy else 1.0) * (VIEWED_WEIGHT if is_viewed else 1.0)
 
 
 class Feed:
@@ -231,13 +268,12 @@ class Feed:
         self._timer = timer
         self._random = random or cloudwatch.random
         self._demand = BackfillDemand()
-        self._upstream = UpstreamWatch(
-            timer(), config.poll_ms, config.overlap_ms, config.allowance_ms
-        )
         now_ms, at_ms, covered_ms = clock(), timer(), group.coverage.end
-        self._schedule = ScanSchedule(
-            at_ms, now_ms, covered_ms, poll_ms=config.poll_ms, overlap_ms=config.overlap_ms
-        )
+        self._upstream = _make_watch(config, at_ms)
+        self._room = PageRoom(group)
+        self._schedule = _make_schedule(config, self._room, at_ms, now_ms, covered_ms)
+        self._is_queued = False
+        self._activity = Activity(group)
         self._outage = OutageWatch(now_ms if covered_ms is None else min(covered_ms, now_ms), at_ms)
         self._outage_gap: str | None = None
         self._upstream_reported = "ok", ""
@@ -257,6 +293,7 @@ class Feed:
             timer=timer,
             on_progress=on_progress,
             on_late=self._record_late_events,
+            on_page=self._room.note_page,
         )
         self._refetcher = Refetcher(group, cloudwatch, self._scanner, clock=clock)
         self._maintenance = Maintenance(
@@ -270,13 +307,19 @@ class Feed:
             earliest_pending=lambda: self._demand.earliest_pending_since,
         )
 
+    @property
+    def _lane(self) -> tuple[str, str]:
+        """Its lane in the queue of calls."""
+        return self._group.name, self._group.pattern
+
     # For the hub
 
     @property
     def upstream(self) -> Upstream:
         """State of the connection to CloudWatch, for heartbeats."""
         at_ms = self._timer()
-        return self._upstream.status(at_ms, self._cloudwatch.silence(at_ms))
+        silence = self._cloudwatch.silence(at_ms)
+        return self._upstream.status(at_ms, silence, is_queued=self._is_queued)
 
     @property
     def is_ready(self) -> bool:
@@ -285,7 +328,8 @@ class Feed:
 
     def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
         """Add or replace a viewer's request for history, until it is withdrawn or expires."""
-        self._demand.request(viewer, request)
+        if self._demand.request(viewer, request):
+            self._schedule.poll_now(self._timer())
         self._note_demand()
 
     def withdraw_backfill(self, viewer: Hashable) -> None:
@@ -311,7 +355,6 @@ class Feed:
         """Change the interval between polls, but not below the configured one; None: that one."""
         every_ms = self._config.poll_ms if poll_ms is None else max(poll_ms, self._config.poll_ms)
         self._schedule.set_poll_interval(every_ms)
-        self._upstream.set_poll_interval(every_ms)
         self._schedule_changed.set()
 
     def report_live_delay(self, delay_ms: int) -> None:
@@ -340,6 +383,8 @@ class Feed:
             if known is None or unknown is not None:
                 raise
             raise _first(known) from group
+        finally:
+            self._cloudwatch.reads.drop_lane(self._lane)
 
     async def _keep_running(self, job: Callable[[], Awaitable[None]]) -> None:
         """Run an endless job, again after a pause if the journal had no room.
@@ -366,16 +411,16 @@ class Feed:
             schedule.set_since(self._demand.earliest_since if is_known else None, at_ms)
             schedule.set_covered_from(self._group.covered_from(now_ms))
             schedule.set_allowance(self._group.allowance_ms)
+            self._note_news(at_ms)
             self._suspect_outage(now_ms, at_ms)
             schedule.set_drain_range(self._group.drain_range(now_ms, self._demand.executions))
             scans = schedule.due(at_ms, now_ms)
+            self._upstream.set_poll_interval(schedule.poll_every_ms)
             if jump_ms := schedule.take_clock_jump():
                 self._group.shift_clock(jump_ms, now_ms)
             for due in scans:
                 schedule.start(due, at_ms, now_ms)
-                if due.tier == "live":
-                    self._polling_from = due.from_
-                tasks.create_task(self._run_scan(due))
+                tasks.create_task(self._poll(due) if due.tier == "live" else self._run_scan(due))
             self._report_upstream()
             wait_ms = self._next_look_ms() - self._timer()
             await wait_and_clear(self._schedule_changed, max(wait_ms, 1) / 1000)
@@ -383,7 +428,7 @@ class Feed:
     def _next_look_ms(self) -> int:
         """When a scan is due, or a silence of CloudWatch may have to be reported."""
         due_ms = self._schedule.next_ms
-        if self._polling_from is None:
+        if self._polling_from is None or self._is_queued:
             return due_ms
         at_ms, silent_ms = self._timer(), self._cloudwatch.answers.silent_from_ms
         look_ms = at_ms + SILENCE_LOOK_MS
@@ -400,8 +445,17 @@ class Feed:
         if ends and group.journal.epoch == epoch:  # a new chain knows nothing of them
             group.note_ends(unread, ends)
 
+    def _note_news(self, at_ms: int) -> None:
+        """Notice new events, whichever path brought them, and claim a share of the calls."""
+        if self._activity.has_news(at_ms):
+            self._schedule.note_news(at_ms)
+        weight = self._activity.weight(at_ms, is_viewed=self._demand.earliest_since is not None)
+        self._cloudwatch.reads.set_weight(self._lane, weight)
+
     def _suspect_outage(self, now_ms: int, at_ms: int) -> None:
         """Declare a suspected gap while polls fail, or extend it."""
+        if self._is_queued and self.problem is None:
+            return  # the poll has not failed: other log groups are before it
         span = self._outage.next_gap(now_ms, at_ms, self._group.allowance_ms)
         if span is None:
             return
@@ -414,16 +468,50 @@ class Feed:
         self._outage_gap = gap.id
         self._on_progress()
 
-    async def _run_scan(self, due: DueScan) -> None:
+    async def _poll(self, due: DueScan) -> None:
+        """Poll once the call budget allows it, from where the schedule says by then.
+
+        A range that was decided before the wait would be older when it is read, and so its mark.
+        """
+        self._is_queued = True
+        self._polling_from = due.from_
+        try:
+            turn = await self._cloudwatch.wait_turn(*self._lane, Priority.POLL)
+        except CloudWatchError as error:
+            self._schedule.fail("live", self._timer())
+            self._record_poll_failure(error)
+            self._polling_from = None
+            self._schedule_changed.set()
+            return
+        finally:
+            self._is_queued = False
+        try:
+            due = self._schedule.aim_poll(self._timer(), self._clock())
+            self._polling_from = due.from_
+            await self._run_scan(due, turn)
+        finally:
+            turn.release()
+            self._polling_from = None
+
+    async def _run_scan(self, due: DueScan, turn: Turn | None = None) -> None:
         is_poll = due.tier == "live"
         begun_ms, begun_at_ms = self._clock(), self._timer()
+        pages = 0
+
+        def observe(error: CloudWatchError | None) -> None:
+            nonlocal pages
+            pages += error is None
+            record = self._record_poll_attempt if is_poll else self._record_scan_attempt
+            record(error)
+
         try:
             await self._scanner.scan(
                 due.kind,
                 due.from_,
                 due.through,
                 priority=Priority.POLL if is_poll else Priority.SCAN,
-                observer=self._record_poll_attempt if is_poll else self._record_scan_attempt,
+                turn=turn,
+                observer=observe,
             )
         except CloudWatchError as error:
             self._schedule.fail(due.tier, self._timer())
@@ -437,10 +525,10 @@ class Feed:
             self._schedule.finish(due.tier, self._timer(), proved=proved)
             if is_poll:
                 self._record_poll(begun_ms, begun_at_ms)
+            if due.is_extended:
+                self._room.note_poll(pages, self._timer())
             self._maintenance.note_scan()
         finally:
-            if is_poll:
-                self._polling_from = None
             self._schedule_changed.set()
 
     async def _backfill(self) -> None:
@@ -539,6 +627,23 @@ class Feed:
     def _note_demand(self) -> None:
         self._schedule_changed.set()
         self._demand_changed.set()
+
+
+def _make_watch(config: Config, at_ms: int) -> UpstreamWatch:
+    return UpstreamWatch(at_ms, config.poll_ms, config.overlap_ms, config.allowance_ms)
+
+
+def _make_schedule(
+    config: Config, room: PageRoom, at_ms: int, now_ms: int, covered_ms: int | None
+) -> ScanSchedule:
+    return ScanSchedule(
+        at_ms,
+        now_ms,
+        covered_ms,
+        poll_ms=config.poll_ms,
+        overlap_ms=config.overlap_ms,
+        fits=room.fits,
+    )
 
 
 def _first(group: BaseExceptionGroup[ForwarderError]) -> ForwarderError:

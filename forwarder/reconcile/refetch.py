@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from forwarder.cloudwatch.catalogue import find_stream
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.errors import CloudWatchError, JournalFullError
 from forwarder.ingest.alterations import ALTERED_LOST

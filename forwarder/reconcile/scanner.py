@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
 from forwarder.cloudwatch.catalogue import find_group
 from forwarder.cloudwatch.clock import timer_ms
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import Turn
 from forwarder.cloudwatch.reader import CloudWatch, Observer, ReadReport
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDeniedError, CloudWatchError, ScanInconclusiveError
@@ -162,6 +163,7 @@ class Scanner:
         timer: Callable[[], int] = timer_ms,
         on_progress: Callable[[], None],
         on_late: Callable[[list[Row]], None],
+        on_page: Callable[[Sequence[LogEvent]], None] = lambda _: None,
     ) -> None:
         """Create the scanner of a log group.
 
@@ -173,6 +175,7 @@ class Scanner:
             timer: ms of the monotonic clock; ``cloudwatch`` must time its replies by the same one.
             on_progress: called after each chunk with new events, and after each scan.
             on_late: called with the new events of a chunk that has events behind a mark.
+            on_page: called with the events of each page.
         """
         self._group = group
         self._cloudwatch = cloudwatch
@@ -181,6 +184,7 @@ class Scanner:
         self._timer = timer
         self._on_progress = on_progress
         self._on_late = on_late
+        self._on_page = on_page
         self._one_page = asyncio.Lock()
         self._has_warned = False
 
@@ -191,6 +195,7 @@ class Scanner:
         through: int | None,
         *,
         priority: Priority,
+        turn: Turn | None = None,
         observer: Observer | None = None,
         is_needed: Callable[[], bool] | None = None,
         must_prove: bool = False,
@@ -202,6 +207,7 @@ class Scanner:
             from_: ms, inclusive.
             through: ms, inclusive; None: open.
             priority: priority of its calls.
+            turn: for its first call; the caller releases it.
             observer: called with the result of each attempt at a page.
             is_needed: asked before each page; the scan stops when it returns False.
             must_prove: whether a scan that proves nothing is an error.
@@ -221,6 +227,7 @@ class Scanner:
             through,
             pattern=self._group.pattern,
             priority=priority,
+            turn=turn,
             observer=observer,
             report=report,
         )
@@ -274,6 +281,7 @@ class Scanner:
             self._take_report(scan, report)
             if page is None:
                 return count
+            self._on_page(page)
             await self._take_in(scan, page)
             count += len(page)
         return None

@@ -8,7 +8,7 @@ events, which may be hours ahead. A tier whose range another tier has just scann
 ========  ==================  =========================  ==================================
 tier      every               over                       at most this share of the time
 ========  ==================  =========================  ==================================
-live      1 s                 since the last complete    unlimited
+live      1 s to 4.8 s [#]_   since the last complete    unlimited
 recent    10 s                2 min                      1/2
 near      1 min               15 min                     1/4
 wide      10 min              3 h                        1/10
@@ -17,17 +17,22 @@ deep      30 s, while watched the earliest since [#]_    1/20
 drain     2.5 s               an execution's end         while one waits to end
 ========  ==================  =========================  ==================================
 
+.. [#] 1 s after news, and longer and longer while a log group is quiet.
 .. [#] At most 14 days back, except once after a start: events that the journal holds from an
    earlier process must first be covered by a mark of this one.
 
+A poll asks for a page that is mostly empty. If a due tier's range fits into it as well, the poll
+reaches back so far and counts for that tier: the tier *rides* on it, without a call of its own.
+
 Throttling stretches the intervals: at most twice for ``live`` and ``recent``, sixteen times for the
-others, and not at all for ``drain``. While the live path is on time, ``live`` runs every 5 s
-(``forwarder.live.receiver``). Intervals are measured by a monotonic clock (``timer_ms``), ranges by
-the wall clock.
+others, and not at all for ``drain``. Tiers that ride are not stretched. While the live path is on
+time, ``live`` runs every 5 s (``forwarder.live.receiver``). Intervals are measured by a monotonic
+clock (``timer_ms``), ranges by the wall clock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -54,6 +59,19 @@ its share of the time bounds it, not the stretch.
 
 EASE_MS: Final = 30_000
 """Time without a throttled reply after which the level falls by one."""
+
+IDLE_POLL_MS: Final = 4_800
+"""Interval between polls of a quiet log group: with the call itself, the first event after the
+silence is on screen within five seconds."""
+
+IDLE_AFTER_MS: Final = 600_000
+"""Quiet time in which the interval grows to that."""
+
+RIDE_EARLY: Final = 4
+"""A tier rides on a poll that comes up to this part of its interval too early."""
+
+RIDE_WAIT_MS: Final = 20_000
+"""How long a due tier that could ride waits for the running poll to end."""
 
 TierName = Literal["live", "recent", "near", "wide", "far", "drain", "deep"]
 RECENT_EVERY_MS: Final = 10_000
@@ -119,6 +137,19 @@ class ThrottleLevel:
         return min(1 << level, NEAREST_STRETCH_MAX) if tier == "recent" else 1 << level
 
 
+def poll_interval(poll_ms: int, quiet_ms: int) -> int:
+    """Interval between polls of a log group that had no news for some time, ms."""
+    idle_ms = max(poll_ms, IDLE_POLL_MS)
+    quiet_ms = min(max(0, quiet_ms), IDLE_AFTER_MS)
+    return poll_ms + (idle_ms - poll_ms) * quiet_ms // IDLE_AFTER_MS
+
+
+def never_fits(from_: int, timer_ms: int, wall_ms: int) -> bool:
+    """Let no scan ride on a poll."""
+    del from_, timer_ms, wall_ms
+    return False
+
+
 class DueScan(msgspec.Struct, frozen=True):
     """A scan to begin now: its tier, and the arguments of ``LogGroup.begin_scan``."""
 
@@ -126,6 +157,8 @@ class DueScan(msgspec.Struct, frozen=True):
     kind: ScanKind
     from_: int
     through: int | None
+    is_extended: bool = False
+    """Whether it is a poll on which another tier rides."""
 
 
 class _Tier:
@@ -199,6 +232,7 @@ class ScanSchedule:
         *,
         poll_ms: int = POLL_MS,
         overlap_ms: int = OVERLAP_MS,
+        fits: Callable[[int, int, int], bool] = never_fits,
     ) -> None:
         """Start the schedule with a poll that is due.
 
@@ -209,7 +243,12 @@ class ScanSchedule:
                 it, unless it is more than an hour ago.
             poll_ms: interval between polls.
             overlap_ms: how far a poll reaches back before the start of the last complete one.
+            fits: whether a poll from a time on takes one page (``PageRoom.fits``).
         """
+        self._fits = fits
+        self._poll_ms = poll_ms
+        self._news_ms = timer_ms
+        self._waiting: set[TierName] = set()
         self._overlap_ms = overlap_ms
         self._live_from = wall_ms - overlap_ms
         if covered_ms is not None and covered_ms >= wall_ms - CATCH_UP_MAX_MS:
@@ -263,7 +302,8 @@ class ScanSchedule:
         self._tiers["drain"].every_ms = max(DRAIN_EVERY_MS, allowance_ms + DRAIN_MARGIN_MS)
 
     def poll_now(self, timer_ms: int) -> None:
-        """Make a poll due now, unless polls are failing."""
+        """Make a poll due now, unless polls are failing; the log group is not quiet any more."""
+        self.note_news(timer_ms)
         live = self._tiers["live"]
         if not live.failures:
             live.is_due_now = True
@@ -271,7 +311,16 @@ class ScanSchedule:
 
     def set_poll_interval(self, poll_ms: int) -> None:
         """Change the interval between polls: with a reliable live path they may be rare."""
-        self._tiers["live"].every_ms = poll_ms
+        self._poll_ms = poll_ms
+
+    def note_news(self, timer_ms: int) -> None:
+        """Poll often again: there was an event, or somebody came to watch."""
+        self._news_ms = timer_ms
+
+    @property
+    def poll_every_ms(self) -> int:
+        """Interval between polls at the time of the last ``due``."""
+        return self._tiers["live"].every_ms
 
     def record_throttling(self, timer_ms: int) -> None:
         """Stretch the intervals after a throttled call."""
@@ -282,13 +331,33 @@ class ScanSchedule:
     def due(self, timer_ms: int, wall_ms: int) -> list[DueScan]:
         """The scans to begin now."""
         self._check_clock(timer_ms, wall_ms)
-        return [
-            scan
-            for name, tier in self._tiers.items()
-            if tier.running is None
-            and self._next_of(name, tier) <= timer_ms
-            and (scan := self._scan(name, wall_ms)) is not None
-        ]
+        live = self._tiers["live"]
+        # While polls fail, nobody knows whether the log group is quiet.
+        quiet_ms = 0 if live.failures else timer_ms - self._news_ms
+        live.every_ms = poll_interval(self._poll_ms, quiet_ms)
+        is_poll_due = live.running is None and self._next_of("live", live) <= timer_ms
+        self._waiting = set()
+        scans = []
+        for name, tier in self._tiers.items():
+            if name == "live" or tier.running or self._next_of(name, tier) > timer_ms:
+                continue
+            scan = self._scan(name, wall_ms)
+            if scan is None:
+                continue
+            if not self._may_ride(scan.from_, timer_ms, wall_ms):
+                scans.append(scan)
+            elif live.running is None:
+                is_poll_due = True
+            else:
+                self._waiting.add(name)
+        return [self._poll(timer_ms, wall_ms), *scans] if is_poll_due else scans
+
+    def aim_poll(self, timer_ms: int, wall_ms: int) -> DueScan:
+        """Begin the running poll only now, as the call budget made it wait; returns its range."""
+        self._check_clock(timer_ms, wall_ms)
+        poll = self._poll(timer_ms, wall_ms)
+        self._tiers["live"].begin(_RunningScan(timer_ms, wall_ms, poll.from_))
+        return poll
 
     def take_clock_jump(self) -> int:
         """By how much the wall clock was set since the last call, as ``due`` has detected."""
@@ -298,14 +367,17 @@ class ScanSchedule:
     @property
     def next_ms(self) -> int:
         """When the next scan becomes due, by the monotonic clock."""
-        return min(
-            (
-                self._next_of(name, tier)
-                for name, tier in self._tiers.items()
-                if tier.running is None and self._scan(name, self._wall_ms) is not None
-            ),
-            default=self._timer_ms + POLL_MS,
-        )
+        nexts = [
+            self._next_of(name, tier)
+            for name, tier in self._tiers.items()
+            if tier.running is None
+            and name not in self._waiting
+            and self._scan(name, self._wall_ms) is not None
+        ]
+        running = self._tiers["live"].running
+        if self._waiting and running is not None:
+            nexts.append(running.timer_ms + RIDE_WAIT_MS)
+        return min(nexts, default=self._timer_ms + POLL_MS)
 
     def start(self, due: DueScan, timer_ms: int, wall_ms: int) -> None:
         """Mark a scan as running; ``wall_ms`` is what ``begin_scan`` was given."""
@@ -322,13 +394,18 @@ class ScanSchedule:
         ran = self._tiers[name].end(timer_ms, whole=True)
         if name == "live":
             self._live_from = ran.wall_ms - self._overlap_ms
-        elif name != "drain":
-            if proved:
-                self._unproved_below = min(self._unproved_below, ran.from_)
-            for other in ("recent", "near", "wide", "far", "deep"):
-                scan = self._scan(other, ran.wall_ms) if other != name else None
-                if scan is not None and ran.from_ <= scan.from_:
-                    self._tiers[other].skip(ran.timer_ms)
+        if name == "drain":
+            return
+        if proved:
+            self._unproved_below = min(self._unproved_below, ran.from_)
+        for other, tier in self._tiers.items():
+            if other in (name, "live"):
+                continue
+            if other == "drain" and (name != "live" or tier.next_ms(1) > ran.timer_ms):
+                continue  # its next scan must not move away from its last one
+            scan = self._scan(other, ran.wall_ms)
+            if scan is not None and ran.from_ <= scan.from_:
+                tier.skip(ran.timer_ms)
 
     def fail(self, name: TierName, timer_ms: int) -> None:
         """Note that a tier's scan broke off; the next one covers its range again."""
@@ -336,6 +413,33 @@ class ScanSchedule:
 
     def _next_of(self, name: TierName, tier: _Tier) -> int:
         return tier.next_ms(self._throttling.stretch(name, self._timer_ms))
+
+    def _may_ride(self, from_: int, timer_ms: int, wall_ms: int) -> bool:
+        """Whether a due scan needs no call of its own, since a poll can reach back so far."""
+        live = self._tiers["live"]
+        if live.failures:
+            return False
+        if live.running is not None and timer_ms - live.running.timer_ms >= RIDE_WAIT_MS:
+            return False
+        return self._live_from <= from_ or self._fits(from_, timer_ms, wall_ms)
+
+    def _poll(self, timer_ms: int, wall_ms: int) -> DueScan:
+        """The poll to begin now, extended to the ranges of the tiers that ride on it."""
+        poll = self._scan("live", wall_ms)
+        assert poll is not None
+        if self._tiers["live"].failures:
+            return poll
+        for name, tier in self._tiers.items():
+            scan = None if name == "live" or tier.running else self._scan(name, wall_ms)
+            early_ms = 0 if name == "drain" else tier.every_ms // RIDE_EARLY
+            if (
+                scan is not None
+                and scan.from_ < poll.from_
+                and tier.next_ms(1) - early_ms <= timer_ms
+                and self._fits(scan.from_, timer_ms, wall_ms)
+            ):
+                poll = replace(poll, from_=scan.from_, is_extended=True)
+        return poll
 
     def _scan(self, tier: TierName, wall_ms: int) -> DueScan | None:
         if tier == "live":

@@ -34,6 +34,7 @@ from gapless.options import (
     SERVED_TARGET,
     SIZE,
     aws_options,
+    calls_option,
     while_held_option,
 )
 
@@ -159,6 +160,7 @@ class OneLineFormatter(logging.Formatter):
     help="Connections from one address, which may also make a fifth as many HTTP requests a "
     "second; raise it behind a proxy.  [default: 256, unlimited on loopback]",
 )
+@calls_option
 @click.option("--clock-skew", type=FILE, hidden=True)
 @aws_options
 @while_held_option

@@ -28,6 +28,7 @@ from gapless.options import (
     TEXT,
     TIME,
     ParsedType,
+    calls_option,
     check_times,
     check_writable,
     filter_pattern_option,
@@ -186,6 +187,7 @@ class _TailCommand(click.Command):
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
+@calls_option
 @token_file_option
 @notify_option
 @several_aws_options
@@ -196,6 +198,7 @@ def command(
     choices: tuple[AwsChoice, ...],
     resume: Resume | None,
     no_resume: bool,
+    calls_per_second: float | None,
     **options: Any,  # noqa: ANN401 - click has checked them
 ) -> int:
     """Watch TARGETs, merged by time, each line verified to be there exactly once.
@@ -228,6 +231,7 @@ def command(
         waits=waits,
         pattern=options["filter_pattern"],
         token=token,
+        calls_per_second=calls_per_second,
     )
 
     resuming = _resuming(resume, no_resume=no_resume)

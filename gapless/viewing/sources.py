@@ -55,6 +55,7 @@ class TargetOpener:
         waits: Whether to wait for log groups that do not exist yet.
         pattern: The filter pattern of every target; empty: all events.
         token: For forwarders that require a token; None: what they offer to this user.
+        calls_per_second: Most calls of a forwarder that is started; None: as set for ``forward``.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class TargetOpener:
         waits: bool = False,
         pattern: str = "",
         token: str | None = None,
+        calls_per_second: float | None = None,
     ) -> None:
         self._choices = choices
+        self._calls_per_second = calls_per_second
         self._meanwhile = meanwhile
         self._waits_for_end = waits_for_end
         self._follows = follows
@@ -142,7 +145,8 @@ class TargetOpener:
         from gapless.attach import attach  # noqa: PLC0415 - only for a log group
 
         prepare_credentials(choice)
-        own = stack.enter_context(attach(choice, self._meanwhile))
+        calls = self._calls_per_second
+        own = stack.enter_context(attach(choice, self._meanwhile, calls_per_second=calls))
         own.keep_running()
         return own
 

@@ -15,7 +15,8 @@ from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
 from forwarder.reconcile.demand import BackfillDemand, BackfillRequest
-from forwarder.reconcile.schedule import ScanSchedule, TierName
+from forwarder.reconcile.page_room import PageRoom
+from forwarder.reconcile.schedule import DueScan, ScanSchedule, TierName
 from tests.simulation.cloudwatch import CloudWatch, Place
 from tests.simulation.judge import FaultError, Kind
 from tests.simulation.lies import Lies
@@ -45,6 +46,8 @@ class ScanTask:
     scan: Scan
     record: ScanRecord
     tier: TierName | None
+    is_extended: bool = False
+    pages: int = 0
     token: Place | None = None
     refetch: Refetch | None = None
 
@@ -119,7 +122,8 @@ class Forwarder:
         journal.begin_epoch()
         self.group = LogGroup(journal, allowance_max_ms=8_000, lifecycle=LIFECYCLE)
         self.hub = Hub(self.group, cast("Feed", self), heartbeat_ms=HEARTBEAT_MS)
-        self.schedule = ScanSchedule(now, now, self.group.coverage.end)
+        self.room = PageRoom(self.group)
+        self.schedule = ScanSchedule(now, now, self.group.coverage.end, fits=self.room.fits)
         self.demand = BackfillDemand()
         self.tasks: list[ScanTask] = []
         self.refetches: list[Refetch] = []
@@ -215,7 +219,7 @@ class Forwarder:
         self.schedule.set_allowance(self.group.allowance_ms)
         for due in self.schedule.due(now, now):
             self.schedule.start(due, now, now)
-            self._begin(due.kind, due.from_, due.through, now, tier=due.tier)
+            self._begin(due.kind, due.from_, due.through, now, due)
         if not any(task.scan.kind == "backfill" and not task.refetch for task in self.tasks):
             through = now if self.polled_ms is None else self.polled_ms
             polling = [task.scan.from_ for task in self.tasks if task.tier == "live"]
@@ -235,8 +239,8 @@ class Forwarder:
         from_: int,
         through: int | None,
         now: int,
+        due: DueScan | None = None,
         *,
-        tier: TierName | None = None,
         refetch: Refetch | None = None,
     ) -> None:
         rows = self.journal.read_after(0, 1_000_000)
@@ -245,11 +249,13 @@ class Forwarder:
         record = ScanRecord(from_, through, now, self.group.epoch, generation, known)
         self.records.append(record)
         scan = self.group.begin_scan(kind, from_, through, now)
-        self.tasks.append(ScanTask(scan, record, tier, refetch=refetch))
+        tier, is_extended = (None, False) if due is None else (due.tier, due.is_extended)
+        self.tasks.append(ScanTask(scan, record, tier, is_extended, refetch=refetch))
 
     def page(self, task: ScanTask, now: int, limit: int) -> None:
         """One page of a scan, and its end if that was the last."""
         scan = task.scan
+        task.pages += 1
         if self.lies is None:
             span = scan.from_, scan.through
             events, task.token = self.cloudwatch.page(*span, task.token, limit, now)
@@ -267,6 +273,7 @@ class Forwarder:
             )
             scan.is_resumed |= is_resumed
             task.record.returned.update(true)
+        self.room.note_page(events)
         self._is_conflicted |= scan.take_page(events).held > 0
         if task.token is None:
             task.record.ended = now
@@ -296,6 +303,8 @@ class Forwarder:
             self.schedule.finish(task.tier, now)
         if task.refetch is not None and not task.scan.is_conclusive:
             task.refetch.tries -= 1
+        if task.is_extended:
+            self.room.note_poll(task.pages, now)
         if task.tier == "live":
             self.polled_ms = task.scan.begun_ms
         if task.scan.kind == "backfill" and task.refetch is None:

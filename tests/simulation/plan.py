@@ -80,6 +80,8 @@ def small_world(plan: Plan) -> Iterator[None]:
         "DEEP_EVERY_MS": 9_000,
         "DEEP_SHARE": 2,
         "DRAIN_MS": 5_000,
+        "ROOM_EVENTS": plan.page_events * 6 // 10,
+        "AHEAD_MS": 60_000,
         "RETENTION_LEAST_MS": 1_000,
         "SLACK_MS": 0,
         "CREDIT_EVENTS": plan.credit,

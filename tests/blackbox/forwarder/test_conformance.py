@@ -252,7 +252,7 @@ class HeldShrinks(Mangler):
     def server(self, message: dict[str, Any]) -> list[Any]:
         if message["type"] == "backfill":
             self.count += 1
-            if self.count > 1 and not message["done"]:
+            if self.count > 1:
                 message["held"] = "5:0..5:1"
         return [message]
 

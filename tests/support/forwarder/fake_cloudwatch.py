@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import CallQueue, Turn
 from forwarder.cloudwatch.reader import CloudWatch, Observer, ReadReport
 from forwarder.errors import CloudWatchError
 from forwarder.records import LogEvent, UnreadableEvent
@@ -71,6 +72,12 @@ class FakeCloudWatch(CloudWatch):
         del self.streams[stream]
         self.events = [event for event in self.events if event.stream != stream]
 
+    async def wait_turn(self, group: str, pattern: str, priority: Priority) -> Turn:
+        """Give the turn at once: these calls are not paced."""
+        assert group == self.group
+        _ = priority, pattern
+        return Turn(lambda: None)
+
     async def fetch_logs_since_timestamp(
         self,
         group: str,
@@ -80,12 +87,14 @@ class FakeCloudWatch(CloudWatch):
         *,
         pattern: str = "",
         priority: Priority = Priority.SCAN,
+        turn: Turn | None = None,
         observer: Observer | None = None,
         report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
         """Return the pages of a scan; a pattern is a text that messages contain."""
         assert group == self.group
         assert streams is None
+        _ = turn
         self.asked.append((priority, since, until))
         pages = 0
         while True:
@@ -121,14 +130,16 @@ class FakeCloudWatch(CloudWatch):
         *,
         group: str | None = None,
         pattern: str = "",
+        queue: CallQueue | None = None,
         priority: Priority = Priority.SCAN,
+        turn: Turn | None = None,
         with_token: bool = False,
     ) -> _T:
         """Call a client that describes log groups and streams."""
         assert group in (None, self.group)
         assert not with_token
         assert not pattern
-        _ = priority
+        _ = priority, queue, turn
         if self.down is not None:
             raise self.down
         return function(_Client(self))

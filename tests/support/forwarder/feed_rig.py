@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from common.ranges import Range
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.config import Config
 from forwarder.ingest.log_group import LogGroup
 from forwarder.reconcile.feed import Feed
@@ -108,6 +108,10 @@ class FeedRig:
         polls = self._polls()
         self.feed._schedule_changed.set()  # time alone would do the same, later
         await self.until(lambda: self._polls() > polls)
+
+    def has_asked(self, priority: Priority) -> bool:
+        """Whether a scan of a priority has begun."""
+        return any(asked[0] is priority for asked in self.cloudwatch.asked)
 
     def _polls(self) -> int:
         return sum(priority is Priority.POLL for priority, _, _ in self.cloudwatch.asked)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,26 @@ def test_a_forwarder_is_started_with_its_journal_and_lifeline(
     assert f"--journal {journal}" in text
     assert f"--while-held {users(journal)}" in text
     assert text.endswith("--endpoint-url http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("option", "setting", "passed"),
+    [(2.5, None, "2.5"), (None, "4", "4"), (2.5, "4", "2.5"), (None, None, None)],
+)
+@pytest.mark.usefixtures("journal")
+def test_the_call_budget_is_passed_on(
+    started: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    option: float | None,
+    setting: str | None,
+    passed: str | None,
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("GAPLESS_FORWARD_CALLS_PER_SECOND", setting)
+    with attach(CHOICE, calls_per_second=option):
+        arguments = list(started[0])
+    given = dict(pairwise(arguments))
+    assert given.get("--calls-per-second") == passed
 
 
 def test_a_running_forwarder_is_attached_to(journal: Path, started: list[Sequence[str]]) -> None:

@@ -119,3 +119,5 @@ def test_a_setting_of_another_command(tmp_path: Path) -> None:
     assert setting_of("forward", "lifecycle", env) == "idle:3m"
     env["GAPLESS_FORWARD_LIFECYCLE"] = "idle:4m"
     assert setting_of("forward", "lifecycle", env) == "idle:4m"
+    path.write_text("[forward]\ncalls-per-second = 2.5\n", encoding="utf-8")
+    assert setting_of("forward", "calls_per_second", env) == "2.5"

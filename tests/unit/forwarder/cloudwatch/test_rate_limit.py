@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from random import Random
 
 import pytest
 
 from common.concurrency import Backoff
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.rate_limit import (
-    BURST,
+    DEFAULT_SHARE,
     POLL_SLOTS,
-    POLLS_IN_A_ROW_MAX,
-    RATE_FIRST,
-    RATE_MAX,
     RATE_MIN,
+    RECOVERY_MS,
     SLOTS_MAX,
     CallBudget,
     CallQueue,
-    Priority,
-    choose,
+    filter_quota,
+    startable,
 )
 
-POLL, SCAN, BACKFILL = Priority.POLL, Priority.SCAN, Priority.BACKFILL
+POLL, SCAN = Priority.POLL, Priority.SCAN
+LIMIT = 10.0
 
 
 class Blocked:
@@ -55,9 +56,7 @@ class Blocked:
 
 @pytest.fixture
 async def queue() -> CallQueue:
-    made = CallQueue(asyncio.get_running_loop())
-    made._budget.rate = 1e6  # the pace is test_budget's
-    return made
+    return CallQueue(1e6)  # the pace is that of other tests
 
 
 def start(queue: CallQueue, blocked: Blocked, name: str, priority: Priority) -> asyncio.Task[str]:
@@ -90,38 +89,50 @@ async def test_scans_leave_slots_to_polls(queue: CallQueue) -> None:
     assert len(blocked.began) == SLOTS_MAX + POLL_SLOTS
 
 
-@pytest.mark.parametrize(
-    ("waiting", "running", "polls_in_a_row", "chosen"),
-    [
-        ({BACKFILL, SCAN, POLL}, 0, 0, POLL),
-        ({BACKFILL, SCAN}, 0, 0, SCAN),
-        ({BACKFILL}, 0, 0, BACKFILL),
-        (set(), 0, 0, None),
-        ({BACKFILL, SCAN, POLL}, 0, POLLS_IN_A_ROW_MAX, SCAN),
-        ({POLL}, 0, POLLS_IN_A_ROW_MAX, POLL),
-        ({BACKFILL, SCAN, POLL}, SLOTS_MAX - POLL_SLOTS, POLLS_IN_A_ROW_MAX, POLL),
-        ({BACKFILL, SCAN}, SLOTS_MAX - POLL_SLOTS, 0, None),
-        ({POLL}, SLOTS_MAX, 0, None),
-    ],
-)
-def test_which_priority_goes_next(
-    waiting: set[Priority], running: int, polls_in_a_row: int, chosen: Priority | None
-) -> None:
-    assert choose(waiting, running, polls_in_a_row) is chosen
+def test_which_priorities_may_start() -> None:
+    assert startable(0) == startable(SLOTS_MAX - POLL_SLOTS - 1) == set(Priority)
+    assert startable(SLOTS_MAX - POLL_SLOTS) == startable(SLOTS_MAX - 1) == {POLL}
+    assert startable(SLOTS_MAX) == set()
 
 
-async def test_a_call_given_up_while_it_waits_is_never_made(queue: CallQueue) -> None:
-    queue._budget.rate = 1e-9
-    queue._budget._tokens = 0.0
+async def test_a_call_given_up_while_it_waits_is_never_made() -> None:
+    queue = CallQueue(1e-9)
+    await queue.call(lambda: 0, POLL)
     waiting = asyncio.create_task(queue.call(lambda: 1, POLL))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    queue._budget._tokens = 5.0
-    queue._start_waiting()
-    assert queue._budget._tokens >= 5.0
+    assert len(queue._waiting) == 0
     assert queue._running == 0
+
+
+async def test_a_turn_that_is_not_used_frees_its_slot(queue: CallQueue) -> None:
+    turn = await queue.wait_turn("group", SCAN)
+    assert queue._running == 1
+    turn.release()
+    turn.release()
+    assert queue._running == 0
+
+
+async def test_a_call_with_a_turn_starts_at_once() -> None:
+    queue = CallQueue(1e-9)
+    turn = await queue.wait_turn("group", SCAN)
+    assert await queue.call(lambda: 7, SCAN, turn=turn) == 7
+    assert queue._running == 0
+    turn.release()
+    assert queue._running == 0
+
+
+async def test_a_turn_that_comes_to_a_cancelled_task_is_given_back(queue: CallQueue) -> None:
+    turns = [await queue.wait_turn("group", POLL) for _ in range(SLOTS_MAX)]
+    waiting = asyncio.create_task(queue.wait_turn("group", POLL))
+    await asyncio.sleep(0)
+    turns.pop().release()  # its turn comes, but it does not run any more
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert queue._running == len(turns)
 
 
 async def test_a_call_given_up_running_keeps_its_slot_until_it_ends(
@@ -141,13 +152,28 @@ async def test_a_call_given_up_running_keeps_its_slot_until_it_ends(
     assert queue._running == 0
 
 
-async def test_the_pace_is_kept(queue: CallQueue) -> None:
-    queue._budget.rate = 100.0
-    queue._budget._tokens = 1.0
+async def test_the_pace_is_kept() -> None:
+    queue = CallQueue(100.0)
+    queue.set_limit(100.0, 100.0)  # no burst
     loop = asyncio.get_running_loop()
     began = loop.time()
     await asyncio.gather(*(queue.call(lambda: None, SCAN) for _ in range(6)))
     assert loop.time() - began >= 0.045  # five more at 10 ms each; never sooner
+
+
+async def test_a_queue_closed_in_one_loop_works_in_another() -> None:
+    queue = CallQueue(LIMIT)
+    assert await queue.call(lambda: 1, POLL) == 1
+    queue.close()
+    assert await asyncio.to_thread(lambda: asyncio.run(queue.call(lambda: 2, POLL))) == 2
+
+
+@pytest.mark.parametrize(
+    ("region", "quota"),
+    [("us-east-1", 25), ("eu-central-1", 5), ("eu-west-1", 10), ("ap-southeast-3", 5), ("", 10)],
+)
+def test_the_published_quotas(region: str, quota: float) -> None:
+    assert filter_quota(region) == quota
 
 
 def take_all(budget: CallBudget, now_ms: float) -> int:
@@ -159,46 +185,112 @@ def take_all(budget: CallBudget, now_ms: float) -> int:
 
 
 def test_a_burst_then_the_rate() -> None:
-    budget = CallBudget(0)
-    assert take_all(budget, 0) == BURST
-    assert budget.wait_ms(0) == 1000 / RATE_FIRST
-    assert take_all(budget, 500) == RATE_FIRST / 2
+    budget = CallBudget(0, LIMIT)
+    assert take_all(budget, 0) == LIMIT / 2
+    assert budget.wait_ms(0) == 1000 / LIMIT
+    assert take_all(budget, 400) == 4
 
 
 def test_nothing_is_saved_up_beyond_the_burst() -> None:
-    budget = CallBudget(0)
-    assert take_all(budget, 3_600_000) == BURST
+    budget = CallBudget(0, LIMIT)
+    assert take_all(budget, 3_600_000) == LIMIT / 2
+
+
+@pytest.mark.parametrize("quota", [5.0, 10.0, 25.0])
+@pytest.mark.parametrize("share", [0.1, DEFAULT_SHARE, 0.7, 1.0])
+def test_no_second_has_more_calls_than_the_quota_and_one(quota: float, share: float) -> None:
+    budget = CallBudget(0, quota * share, quota)
+    begun = [at for at in range(0, 10_000, 5) for _ in range(take_all(budget, at))]
+    most = max(sum(at <= one < at + 1000 for one in begun) for at in begun)
+    assert most <= (quota if share <= DEFAULT_SHARE else quota + 1)
+    assert len(begun) >= 9.9 * quota * share
 
 
 def test_a_throttled_call_halves_the_rate_and_empties_the_bucket() -> None:
-    budget = CallBudget(0)
+    budget = CallBudget(0, LIMIT)
     budget.record_throttling(0)
-    assert budget.rate == RATE_FIRST / 2
+    assert budget.rate == LIMIT / 2
     assert take_all(budget, 0) == 0
     assert budget.wait_ms(0) == 1000 / budget.rate
 
 
 def test_calls_throttled_together_count_once() -> None:
-    budget = CallBudget(0)
+    budget = CallBudget(0, LIMIT)
     for now_ms in (0, 1, 999):
         budget.record_throttling(now_ms)
-    assert budget.rate == RATE_FIRST / 2
+    assert budget.rate == LIMIT / 2
     budget.record_throttling(1000)
-    assert budget.rate == RATE_FIRST / 4
+    assert budget.rate == pytest.approx(LIMIT / 4, rel=0.05)
 
 
 def test_the_rate_stays_within_its_bounds() -> None:
-    budget = CallBudget(0)
+    budget = CallBudget(0, LIMIT)
     for second in range(100):
         budget.record_throttling(second * 1000)
     assert budget.rate == RATE_MIN
-    for _ in range(10_000):
-        budget.record_success()
-    assert budget.rate == RATE_MAX
+    budget.wait_ms(99_000 + RECOVERY_MS / 2)
+    assert budget.rate == pytest.approx(RATE_MIN + LIMIT / 2)
+    budget.wait_ms(10**9)
+    assert budget.rate == LIMIT
+
+
+def test_a_limit_below_the_lowest_rate_holds() -> None:
+    budget = CallBudget(0, 0.1)
+    budget.record_throttling(0)
+    assert budget.rate == 0.1
+
+
+def test_a_limit_can_be_lowered_and_raised() -> None:
+    budget = CallBudget(0, LIMIT)
+    budget.set_limit(2.0, 5.0)
+    assert budget.rate == 2.0
+    budget.set_limit(LIMIT)
+    budget.wait_ms(RECOVERY_MS)
+    assert budget.rate == LIMIT
+
+
+def settle(limits: list[float], quota: float, seconds: int = 1_200) -> list[list[int]]:
+    """Calls of each forwarder in each second, while the account refuses beyond ``quota``."""
+    random = Random(len(limits))
+    budgets = [CallBudget(0, limit, quota) for limit in limits]
+    calls: list[list[int]] = [[] for _ in budgets]
+    tokens = quota
+    for second in range(seconds):
+        for counts in calls:
+            counts.append(0)
+        for at in range(second * 1000, (second + 1) * 1000, 10):
+            tokens = min(quota, tokens + quota * 0.01)
+            for one, budget in random.sample(list(enumerate(budgets)), len(budgets)):
+                # A call takes some time to reach the account.
+                if budget.wait_ms(at) > 0 or random.random() < 0.5:
+                    continue
+                budget.spend(at)
+                if tokens >= 1:
+                    tokens -= 1
+                    calls[one][second] += 1
+                else:
+                    budget.record_throttling(at)
+    return calls
+
+
+@pytest.mark.parametrize("quota", [5.0, 10.0, 25.0])
+def test_forwarders_of_one_account_settle_beside_each_other(quota: float) -> None:
+    for limits in ([quota, quota], [quota, quota, quota], [quota, quota / 2]):
+        calls = settle(limits, quota)
+        sums = [sum(counts[300:]) / 900 for counts in calls]
+        fair = quota / len(limits)
+        assert sum(sums) >= 0.6 * quota, limits
+        assert min(sums) >= 0.4 * fair, (limits, sums)
+
+
+def test_two_forwarders_at_half_the_quota_do_not_disturb_each_other() -> None:
+    assert [sum(counts[60:]) / 1_140 for counts in settle([2.5, 2.5], 5.0)] == pytest.approx(
+        [2.5, 2.5], rel=0.02
+    )
 
 
 def test_a_clock_that_goes_back_gives_nothing() -> None:
-    budget = CallBudget(1000)
+    budget = CallBudget(1000, LIMIT)
     take_all(budget, 1000)
     assert take_all(budget, 0) == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import EXIT_USAGE
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions
 from forwarder.errors import (
@@ -209,13 +209,11 @@ async def test_throttling_is_waited_out_and_slows_everything_down(
     scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
 ) -> None:
     scripted.script(refusal("ThrottlingException", "Rate exceeded"), page([(1, 1, "s")]))
-    queue = cloudwatch._client._queue
-    assert queue is not None
-    rate = queue._budget.rate
     outcomes: list[str] = []
     assert ids(await fetched(cloudwatch, outcomes=outcomes)) == [1]
     assert outcomes == ["throttled", "ok"]
-    assert queue._budget.rate < rate
+    assert cloudwatch.reads._budget is not None
+    assert cloudwatch.reads._budget.rate < cloudwatch.reads.limit
 
 
 async def test_each_attempt_is_made_once(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.config import DAY_MS
 from forwarder.errors import JournalFullError
 from forwarder.ingest.executions import Lifecycle

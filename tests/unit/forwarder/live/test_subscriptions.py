@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions, StreamRef, parse_stream
 from forwarder.errors import AccessDeniedError, CloudWatchError

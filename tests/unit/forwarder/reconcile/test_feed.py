@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.config import ALLOWANCE_MS, OVERLAP_MS
 from forwarder.errors import (
     AccessDeniedError,
@@ -201,7 +201,7 @@ async def test_a_withdrawn_backfill_stops() -> None:
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
+        await rig.until(lambda: rig.has_asked(Priority.BACKFILL))
         rig.feed.withdraw_backfill("viewer")
         gate.set()
         await rig.pass_ms(1_000)
@@ -216,7 +216,7 @@ async def test_lines_written_during_the_backfill_come_at_once_and_once() -> None
     gate = rig.cloudwatch.gates[Priority.BACKFILL] = asyncio.Event()
     async with rig.run():
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
+        await rig.until(lambda: rig.has_asked(Priority.BACKFILL))
         rig.cloudwatch.put("s", (rig.now_ms, "live"))
         await rig.pass_ms(1_000)
         assert rig.messages() == ["live"]
@@ -233,7 +233,7 @@ async def test_a_backfill_that_breaks_off_goes_on_later() -> None:
     async with rig.run():
         rig.cloudwatch.down = UnreachableError("no way")
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
-        await rig.until(lambda: rig.cloudwatch.asked[-1][0] is Priority.BACKFILL)
+        await rig.until(lambda: rig.has_asked(Priority.BACKFILL))
         assert rig.missing(rig.now_ms - HOUR)
         rig.cloudwatch.down = None
         await rig.until(lambda: not rig.missing(rig.now_ms - HOUR))

@@ -8,7 +8,7 @@ import pytest
 
 from forwarder.cloudwatch import catalogue
 from forwarder.cloudwatch.catalogue import GroupInfo
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import DAY_MS
 from forwarder.errors import AccessDeniedError, CloudWatchError, GroupNotFoundError, ThrottledError

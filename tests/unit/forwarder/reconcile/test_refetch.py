@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 from msgspec.structs import replace
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
+from forwarder.cloudwatch.rate_limit import Turn
 from forwarder.cloudwatch.reader import Observer, ReadReport
 from forwarder.errors import UnreachableError
 from forwarder.ingest.alterations import ALTERED_LOST
@@ -139,6 +140,7 @@ class EndsEarly(FakeCloudWatch):
         *,
         pattern: str = "",
         priority: Priority = Priority.SCAN,
+        turn: Turn | None = None,
         observer: Observer | None = None,
         report: ReadReport | None = None,
     ) -> AsyncGenerator[list[LogEvent], None]:
@@ -150,6 +152,7 @@ class EndsEarly(FakeCloudWatch):
             streams,
             pattern=pattern,
             priority=priority,
+            turn=turn,
             observer=observer,
             report=report,
         ):

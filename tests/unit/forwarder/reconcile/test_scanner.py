@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from forwarder.cloudwatch.rate_limit import Priority
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import WRONG_FIELDS
 from forwarder.errors import ScanInconclusiveError, UnreachableError
 from forwarder.reconcile.scanner import CHUNK_EVENTS, GroupSettings, Scanner

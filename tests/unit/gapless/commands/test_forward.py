@@ -24,6 +24,7 @@ from gapless.commands.forward import OneLineFormatter
         (["--lifecycle", "weather", "jobs"], 2, "--lifecycle"),
         (["--lifecycle", "ecs:", "jobs"], 2, "--lifecycle"),
         (["--allow-host", "https://logs", "jobs"], 2, "is not a host"),
+        (["--calls-per-second", "0", "jobs"], 2, "--calls-per-second"),
         (["--tls-cert", "cert.pem", "jobs"], 2, "--tls-key"),
         (["arn:aws:s3:::bucket"], 2, "is not the ARN of a log group"),
         (["--groups-file", "/no/such/file"], 2, "can't be read"),
