@@ -484,7 +484,7 @@ class CloudWatch:
         await self._client.open()
         return await self.reads.wait_turn((group, pattern), priority)
 
-    async def fetch_logs_since_timestamp(
+    async def fetch_logs_since_timestamp(  # noqa: PLR0913 - a scan's range, pacing and observers
         self,
         group: str,
         since: int,

@@ -24,8 +24,9 @@ from tests.bench import (
     viewers,
 )
 from tests.bench.pages import Rate
+from tests.bench.quota import table as quota
 
-PARTS = ("pages", "delivery", "lag", "live", "frame", "lines", "viewer", "cloudwatch")
+PARTS = ("pages", "delivery", "lag", "live", "frame", "lines", "viewer", "cloudwatch", "quota")
 
 LIVE_S_MAX = 10.0
 """Longest run on moto, whose scans slow down as it stores more events."""
@@ -39,6 +40,9 @@ def main() -> None:
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 2_000])
     parser.add_argument("--viewers", type=int, default=500, help="number of viewers")
     parser.add_argument("--rate", type=int, default=1_000, help="events per second")
+    parser.add_argument(
+        "--cells", nargs="*", default=[], help="rows of quota: all, or GROUPSxRATE@QUOTA[/2]"
+    )
     given = parser.parse_args()
     parts = given.parts or PARTS
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
@@ -65,6 +69,9 @@ def main() -> None:
         _say("\n## The viewer and other tools, on a million lines")
         viewer.measure(_say)
     _listed("refusals" in parts, "While CloudWatch refuses", refusals.measure)
+    if "quota" in parts:
+        _say("\n## Many log groups within an account's quota")
+        quota.report(_say, given.cells, max(60.0, given.seconds))
     _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
     _listed(
         "cloudwatch" in parts,
