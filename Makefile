@@ -49,7 +49,7 @@ $(READY): pyproject.toml requirements/all.txt
 
 # Renews the pins from pyproject.toml; needs pip-tools in the environment that runs it.
 lock:
-	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev \
+	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --extra postgresql \
 		--build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--no-header --output-file requirements/all.txt pyproject.toml
 

@@ -1,0 +1,157 @@
+"""The model and PostgreSQL are the same ``Log``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from forwarder.cluster.log import EMPTY, Entry, Fenced, Head, Lease, Log, digest_of
+from forwarder.cluster.postgres import PostgresEngine
+from tests.support.cluster.memory_log import MemoryEngine
+from tests.support.cluster.postgres_server import PostgresServer
+
+Open = Callable[..., Log]
+
+TTL_MS = 60_000
+_NUMBERS = count()
+
+
+@pytest.fixture(params=["model", "postgresql"])
+def open_log(request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Open clients of one engine, each as another forwarder."""
+    if request.param == "model":
+        yield MemoryEngine(lambda: 0).log
+        return
+    server: PostgresServer = request.getfixturevalue("server")
+    engines: list[PostgresEngine] = []
+    prefix = f"/test/{next(_NUMBERS)}"
+
+    def connect(group: str, pattern: str = "") -> Log:
+        engines.append(PostgresEngine(server.url, f"forwarder {len(engines)}"))
+        return engines[-1].log(prefix + group, pattern)
+
+    yield connect
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def log(open_log: Open) -> Log:
+    return open_log("/a")
+
+
+@pytest.fixture
+def lease(log: Log) -> Lease:
+    return _acquired(log)
+
+
+def _acquired(log: Log, ttl_ms: int = TTL_MS) -> Lease:
+    lease = log.acquire(ttl_ms)
+    assert lease is not None
+    return lease
+
+
+def test_a_new_log_is_empty(log: Log) -> None:
+    assert log.head() == EMPTY
+    assert log.read(0, 9) == []
+    status = log.status()
+    assert (status.at, status.content) == (0, b"")
+    assert log.wants() == {}
+
+
+def test_entries_are_read_as_they_were_written(log: Log, lease: Lease, open_log: Open) -> None:
+    written = [
+        Entry(1, b"index\0\xff", b"bodies\0\xff"),
+        Entry(2, b"another", None),
+        Entry(3, bytes(range(256)) * 4096, bytes(range(256)) * 8192),
+    ]
+    for entry in written:
+        log.append(lease, entry.position - 1, entry.index, entry.bodies)
+    for reader in (log, open_log("/a")):
+        assert reader.head() == Head(3, digest_of(written[2].index))
+        assert reader.read(0, 9) == written
+        assert reader.read(1, 1) == [written[1]]
+        assert reader.read(3, 9) == []
+
+
+@pytest.mark.parametrize("expected", [0, 2])
+def test_an_append_elsewhere_is_fenced(log: Log, lease: Lease, expected: int) -> None:
+    log.append(lease, 0, b"one", None)
+    with pytest.raises(Fenced, match="another forwarder has taken over"):
+        log.append(lease, expected, b"two", b"bodies")
+    assert log.read(0, 9) == [Entry(1, b"one", None)]
+    log.append(lease, 1, b"two", None)
+
+
+def test_a_lease_is_held_by_one(log: Log, lease: Lease, open_log: Open) -> None:
+    other = open_log("/a")
+    assert other.acquire(TTL_MS) is None
+    assert log.acquire(TTL_MS) is None
+    log.release(lease)
+    taken = _acquired(other)
+    assert taken.token != lease.token
+    log.release(lease)
+    assert log.acquire(TTL_MS) is None, "an old lease releases nothing"
+
+
+def test_an_expired_lease_works_until_another_takes_it(log: Log, open_log: Open) -> None:
+    lease = _acquired(log, 0)
+    log.append(lease, 0, b"one", None)
+    assert log.renew(lease, b"status", 1)
+    other = open_log("/a")
+    taken = _acquired(other)
+    with pytest.raises(Fenced):
+        log.append(lease, 1, b"two", None)
+    assert not log.renew(lease, b"old", 1)
+    assert log.status().content == b"status"
+    other.append(taken, 1, b"two", None)
+    assert log.head().position == 2
+
+
+def test_a_renewed_lease_lasts_longer(log: Log, open_log: Open) -> None:
+    lease = _acquired(log, 0)
+    log.renew(Lease(lease.token, TTL_MS), b"", 0)
+    assert open_log("/a").acquire(TTL_MS) is None
+
+
+def test_the_latest_status_replaces_the_others(log: Log, lease: Lease, open_log: Open) -> None:
+    for at, content in ((0, b"one\0"), (3, b"")):
+        assert log.renew(lease, content, at)
+        status = open_log("/a").status()
+        assert (status.at, status.content) == (at, content)
+        assert status.written_ms <= status.now_ms
+
+
+def test_bodies_are_dropped_up_to_a_position(log: Log, lease: Lease) -> None:
+    for position in range(4):
+        log.append(lease, position, b"index", b"bodies" if position != 1 else None)
+    log.drop_bodies(Lease(lease.token + 1, TTL_MS), 4)
+    assert [one.bodies for one in log.read(0, 9)] == [b"bodies", None, b"bodies", b"bodies"]
+    log.drop_bodies(lease, 3)
+    assert [one.bodies for one in log.read(0, 9)] == [None, None, None, b"bodies"]
+    assert log.head() == Head(4, digest_of(b"index"))
+
+
+def test_wants_are_replaced_and_expire(log: Log, open_log: Open) -> None:
+    log.want("a", b"one", TTL_MS)
+    log.want("b", b"two\0", TTL_MS)
+    log.want("c", b"gone", 0)
+    log.want("a", b"three", TTL_MS)
+    assert open_log("/a").wants() == {"a": b"three", "b": b"two\0"}
+
+
+def test_waiting_ends_with_news_or_time(log: Log, lease: Lease) -> None:
+    log.wait(0, 1)
+    log.append(lease, 0, b"one", None)
+    log.wait(0, 600_000)
+
+
+def test_journals_have_logs_of_their_own(open_log: Open) -> None:
+    logs = [open_log("/a"), open_log("/b"), open_log("/a", "ERROR"), open_log("/a", "\udcff")]
+    for number, log in enumerate(logs, 1):
+        lease = _acquired(log)
+        for position in range(number):
+            log.append(lease, position, b"index", None)
+    assert [log.head().position for log in logs] == [1, 2, 3, 4]

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from forwarder.cluster import postgres
+from forwarder.cluster.log import Fenced, Lease, Unavailable, Unknown
+from forwarder.cluster.postgres import PostgresEngine, PostgresLog
+from forwarder.cluster.replicated import ReplicatedJournal
+from forwarder.cluster.view import View
+from forwarder.errors import ConfigError, JournalError
+from tests.support.cluster.postgres_server import PostgresServer
+from tests.support.forwarder.log_events import GROUP, events
+
+TTL_MS = 60_000
+_NUMBERS = count()
+
+
+class Database:
+    """A database of its own, and engines that use it."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self.name = f"db{next(_NUMBERS)}"
+        self.url = server.url_of("admin", self.name)
+        self._engines: list[PostgresEngine] = []
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            admin.execute(f"CREATE DATABASE {self.name}".encode())
+
+    def engine(self, url: str | None = None) -> PostgresEngine:
+        self._engines.append(PostgresEngine(url or self.url, "me"))
+        return self._engines[-1]
+
+    def admin(self) -> psycopg.Connection:
+        return psycopg.connect(self.url, autocommit=True)
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> Iterator[Database]:
+    database = Database(server)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def log(database: Database) -> PostgresLog:
+    return database.engine().log(GROUP)
+
+
+def _acquired(log: PostgresLog) -> Lease:
+    lease = log.acquire(TTL_MS)
+    assert lease is not None
+    return lease
+
+
+def _in_background(work: Callable[[], object]) -> Callable[[], None]:
+    """Run ``work``; the result waits for its end, and raises what it raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised again
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def wait() -> None:
+        thread.join()
+        for error in raised:
+            raise error
+
+    return wait
+
+
+def _wait_until(admin: psycopg.Connection, condition: str) -> None:
+    """Wait until a backend of gapless is in a state."""
+    sql = f"SELECT pid FROM pg_stat_activity WHERE application_name = 'gapless' AND {condition}"
+    while not admin.execute(sql.encode()).fetchall():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:secret@db/gapless", "contains a password.*PGPASSFILE"),
+        ("host=db password=secret", "contains a password"),
+        ("postgresql://db/gapless?nonsense=1", "no valid PostgreSQL URL.*nonsense"),
+    ],
+)
+def test_a_wrong_url_is_a_usage_error(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as error:
+        PostgresEngine(url, "me")
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_server_that_does_not_run_is_unavailable(tmp_path: Path) -> None:
+    log = PostgresEngine(f"postgresql:///gapless?host={tmp_path}", "me").log(GROUP)
+    with pytest.raises(Unavailable, match=r"can't be reached.*check that it runs") as error:
+        log.head()
+    assert "\n" not in str(error.value)
+
+
+def test_a_restarted_server_is_found_again(database: Database, log: PostgresLog) -> None:
+    lease = _acquired(log)
+    log.append(lease, 0, b"one", None)
+    database.server.stop()
+    with pytest.raises(Unavailable):
+        log.append(lease, 1, b"two", None)
+    database.server.start()
+    log.append(lease, 1, b"two", None)
+    database.server.stop("immediate")
+    database.server.start()
+    # The dead connection is noticed first, so that the outcome is not unknown.
+    log.append(lease, 2, b"three", None)
+    assert log.head().position == 3
+
+
+def test_an_append_without_an_answer_is_unknown_and_fenced_later(
+    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = _acquired(log)
+    monkeypatch.setattr(postgres, "ANSWER_MS", 200)
+    with database.admin() as admin, admin.transaction():
+        admin.execute("SELECT 1 FROM gapless.groups FOR UPDATE")
+        with pytest.raises(Unknown, match="not answered: no answer in time"):
+            log.append(lease, 0, b"one", None)
+        # The server has not noticed, and goes on once the row is free.
+        _wait_until(admin, "wait_event_type = 'Lock'")
+    monkeypatch.undo()
+    other = database.engine().log(GROUP)
+    log.release(lease)
+    successor = _acquired(other)
+    position = other.head().position
+    assert position in (0, 1)
+    with pytest.raises(Fenced):
+        log.append(lease, position, b"two", None)
+    other.append(successor, position, b"two", None)
+
+
+def test_a_connection_that_ends_within_an_append_is_unknown(
+    database: Database, log: PostgresLog
+) -> None:
+    lease = _acquired(log)
+    with database.admin() as admin, admin.transaction():
+        admin.execute("SELECT 1 FROM gapless.groups FOR UPDATE")
+        wait = _in_background(lambda: log.append(lease, 0, b"one", None))
+        with database.admin() as other:
+            _wait_until(other, "wait_event_type = 'Lock'")
+            sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            other.execute(f"{sql} WHERE wait_event_type = 'Lock'".encode())
+        with pytest.raises(Unknown, match="terminating connection"):
+            wait()
+    assert log.head().position == 0
+
+
+def test_a_commit_that_was_not_replicated_is_unknown(database: Database, log: PostgresLog) -> None:
+    lease = _acquired(log)
+    with database.admin() as admin:
+        admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        admin.execute("SELECT pg_reload_conf()")
+        try:
+            while admin.execute("SHOW synchronous_standby_names").fetchone() != ("away",):
+                pass
+            wait = _in_background(lambda: log.append(lease, 0, b"one", None))
+            _wait_until(admin, "wait_event = 'SyncRep'")
+            sql = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+            admin.execute(f"{sql} WHERE wait_event = 'SyncRep'".encode())
+            with pytest.raises(Unknown, match="canceling wait for synchronous replication"):
+                wait()
+        finally:
+            admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            admin.execute("SELECT pg_reload_conf()")
+    assert log.head().position == 1, "it is there, and may be lost with the primary"
+
+
+def test_a_database_that_refuses_writes_is_unavailable(
+    database: Database, log: PostgresLog
+) -> None:
+    lease = _acquired(log)
+    with database.admin() as admin:
+        admin.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE disk_full USING MESSAGE = 'no room'; END $$"
+        )
+        admin.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON gapless.entries EXECUTE FUNCTION refuse()"
+        )
+        with pytest.raises(Unavailable, match="can't be used now: no room"):
+            log.append(lease, 0, b"one", None)
+        admin.execute("DROP TRIGGER refuse ON gapless.entries")
+    log.append(lease, 0, b"one", None)
+
+
+def test_a_role_needs_no_more_than_its_schema(database: Database) -> None:
+    role = f"role_{database.name}"
+    log = database.engine(database.server.url_of(role, database.name)).log(GROUP)
+    with database.admin() as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN".encode())
+        with pytest.raises(JournalError, match="CREATE SCHEMA gapless AUTHORIZATION"):
+            log.head()
+        admin.execute(f"CREATE SCHEMA gapless AUTHORIZATION {role}".encode())
+    log.append(_acquired(log), 0, b"one", None)
+
+
+def test_the_manual_lists_the_rights_of_a_role_that_creates_no_tables(
+    database: Database, log: PostgresLog
+) -> None:
+    log.head()
+    manual = Path(postgres.__file__).with_name("POSTGRESQL.md").read_text()
+    grants = manual.split("```sql")[2].split("```")[0]
+    role = f"role_{database.name}"
+    with database.admin() as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN".encode())
+        for grant in grants.strip().splitlines():
+            admin.execute(grant.replace("another", role).encode())
+    other = database.engine(database.server.url_of(role, database.name)).log(f"{GROUP}/another")
+    lease = _acquired(other)
+    other.append(lease, 0, b"one", b"bodies")
+    other.renew(lease, b"status", 1)
+    other.drop_bodies(lease, 1)
+    other.want("me", b"", 0)
+    other.want("me", b"", TTL_MS)
+    assert other.wants() == {"me": b""}
+    assert other.read(0, 9)[0].bodies is None
+    other.release(lease)
+
+
+def test_two_forwarders_may_create_the_tables_at_once(database: Database) -> None:
+    logs = [database.engine().log(GROUP) for _ in range(4)]
+    waits = [_in_background(log.head) for log in logs]
+    for wait in waits:
+        wait()
+    assert [lease is not None for lease in [log.acquire(TTL_MS) for log in logs]].count(True) == 1
+
+
+def test_tables_of_a_newer_version_are_not_touched(database: Database, log: PostgresLog) -> None:
+    log.head()
+    with database.admin() as admin:
+        admin.execute("UPDATE gapless.version SET version = version + 1")
+    with pytest.raises(JournalError, match="upgrade gapless"):
+        database.engine().log(GROUP).head()
+
+
+def test_a_group_that_a_restore_removed_is_created_again(
+    database: Database, log: PostgresLog
+) -> None:
+    lease = _acquired(log)
+    with database.admin() as admin:
+        admin.execute("DELETE FROM gapless.groups")
+    with pytest.raises(Fenced):
+        log.append(lease, 0, b"one", None)
+    log.append(_acquired(log), 0, b"one", None)
+
+
+def test_a_waiting_reader_is_notified(
+    database: Database, log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = _acquired(log)
+    reader = database.engine().log(GROUP)
+    monkeypatch.setattr(postgres, "POLL_MS", 600_000)
+    wait = _in_background(lambda: reader.wait(0, 600_000))
+    with database.admin() as admin:
+        _wait_until(admin, "state = 'idle' AND query LIKE 'SELECT head%'")
+    log.append(lease, 0, b"one", None)
+    wait()
+    assert reader.head().position == 1
+
+
+def test_a_reader_behind_a_pooler_polls(database: Database, log: PostgresLog) -> None:
+    lease = _acquired(log)
+    engine = database.engine()
+    reader = engine.log(GROUP)
+    # Poolers accept LISTEN, and lose the notifications.
+    engine.link().is_listening = True
+    wait = _in_background(lambda: reader.wait(0, 600_000))
+    log.append(lease, 0, b"one", None)
+    wait()
+    assert reader.head().position == 1
+
+
+def test_an_owner_and_a_follower_share_a_journal(
+    database: Database, log: PostgresLog, tmp_path: Path
+) -> None:
+    views = [View(tmp_path / name, GROUP, boot="boot") for name in ("owner", "follower")]
+    owner = ReplicatedJournal.take_over(
+        log, _acquired(log), views[0], timer=lambda: 0, random=lambda: 1
+    )
+    owner.append(events(range(2_000)), "live")
+    owner.put_ended("job/1", "FAILED", "rule")
+    views[1].catch_up(database.engine().log(GROUP))
+    assert views[1].journal.read_after(0, 9_999) == owner.read_after(0, 9_999)
+    assert views[1].journal.chain == owner.chain
+    assert views[1].journal.ended_executions("rule") == {"job/1": "FAILED"}
+    for view in views:
+        view.close()
+
+
+def _run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_without_psycopg_the_error_names_the_extra() -> None:
+    code = "import sys; sys.modules['psycopg'] = None; import forwarder.cluster.postgres"
+    assert "ConfigError: a journal in PostgreSQL needs psycopg: pip install" in _run(code)
+
+
+def test_a_forwarder_on_sqlite_imports_no_psycopg() -> None:
+    code = "import sys; import forwarder.main; print('psycopg' in sys.modules)"
+    assert _run(code) == "False\n"
