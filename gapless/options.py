@@ -135,6 +135,9 @@ def _check_filter_pattern(text: str) -> str:
     if len(text) > PATTERN_CHARS_MAX:
         msg = f"it has {len(text):,} characters: CloudWatch accepts {PATTERN_CHARS_MAX:,}"
         raise ValueError(msg)
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        msg = f"{text!r} is not valid Unicode: write it in UTF-8"
+        raise ValueError(msg)
     return text
 
 

@@ -23,6 +23,7 @@ from gapless.viewing.model import Viewing
         (["ws://127.0.0.1", "--token-file", "/no/such/file"], "cannot read the token file"),
         (["ws://127.0.0.1", "--endpoint-url", "moto"], "is not a URL"),
         (["ws://127.0.0.1", "--filter-pattern", " "], "it is blank"),
+        (["ws://127.0.0.1", "--filter-pattern", "\udcff"], "is not valid Unicode"),
         (["ws://127.0.0.1", "--filter-pattern", "x" * 1025], "it has 1,025 characters"),
         (["ws://127.0.0.1", "--record", "/no/such/folder/record"], "cannot write the record"),
         (["ws://127.0.0.1", "--order", "random"], "--order"),
