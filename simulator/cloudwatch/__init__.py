@@ -1,6 +1,6 @@
 """A stand-in for CloudWatch Logs: a moto server in a process of its own.
 
-Faces: app, destinations, filter_patterns, levers, logs, moto_logs.
+Faces: altered_texts, app, destinations, filter_patterns, levers, logs, moto_logs.
 May import: simulator.network, simulator.acceptance, simulator.errors.
 
 ``python -m simulator.moto_process`` serves it. Mode ``moto`` serves unchanged moto; mode

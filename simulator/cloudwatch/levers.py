@@ -192,6 +192,10 @@ class Lever:
         del event, now_ms
         return False
 
+    def returned(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The events that a read returns in place of these, which are one page."""
+        return events
+
     def deliver(self, batches: list[Batch]) -> list[Batch]:
         """The batches that a subscription filter sends in place of these."""
         return batches
@@ -218,6 +222,7 @@ class Rack:
         # Replaced as a whole, so that readers need no lock.
         self._engaged: tuple[Lever, ...] = ()
         self._hiding: tuple[Lever, ...] = ()
+        self._changing: tuple[Lever, ...] = ()
 
     def engage(self, order: LeverOrder) -> int:
         """Engage a lever in place of the one of its name, and return the moment in ms.
@@ -267,6 +272,17 @@ class Rack:
         """Whether any lever hides the event from a read at ``now_ms``."""
         return any(lever.hides(event, now_ms) for lever in self._hiding)
 
+    @property
+    def may_change(self) -> bool:
+        """Whether any lever may change the events that reads return."""
+        return bool(self._changing)
+
+    def returned(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The events that a read returns in place of these."""
+        for lever in self._changing:
+            events = lever.returned(events)
+        return events
+
     def deliver(self, batches: list[Batch]) -> list[Batch]:
         """The batches that subscription filters send in place of these."""
         for lever in self._engaged:
@@ -299,6 +315,7 @@ class Rack:
     def _set_engaged(self, levers: tuple[Lever, ...]) -> None:
         self._engaged = levers
         self._hiding = tuple(one for one in levers if type(one).hides is not Lever.hides)
+        self._changing = tuple(one for one in levers if type(one).returned is not Lever.returned)
 
 
 def _json(status: int, answer: object) -> Answer:

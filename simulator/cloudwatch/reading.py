@@ -75,7 +75,7 @@ class Reading:
             found = store.read(streams, low, high, descending=descending)
             page = collect(found, _page_limit(call), self._predicate(call))
         answer: dict[str, Any] = {
-            "events": list(map(self._to_json, page.events)),
+            "events": list(map(_to_json, self._returned(page.events))),
             "searchedLogStreams": [],
         }
         if page.may_be_more or call.events_max == 0:
@@ -125,8 +125,12 @@ class Reading:
         if token is not None and is_over:
             tokens["nextForwardToken" if forward else "nextBackwardToken"] = token
         listed = [
-            {"timestamp": key >> KEY_BITS, "message": message, "ingestionTime": ingested_ms}
-            for key, ingested_ms, _, message in events
+            {
+                "timestamp": one.timestamp,
+                "message": one.message,
+                "ingestionTime": one.ingested_ms,
+            }
+            for one in self._returned(events)
         ]
         return {"events": listed, **tokens}
 
@@ -213,15 +217,9 @@ class Reading:
         key, ingested_ms, stream, message = event
         return StoredEvent(self._logs.ids.of(key), stream, key >> KEY_BITS, message, ingested_ms)
 
-    def _to_json(self, event: Event) -> dict[str, Any]:
-        key, ingested_ms, stream, message = event
-        return {
-            "logStreamName": stream,
-            "timestamp": key >> KEY_BITS,
-            "message": message,
-            "ingestionTime": ingested_ms,
-            "eventId": self._logs.ids.of(key),
-        }
+    def _returned(self, events: Iterable[Event]) -> list[StoredEvent]:
+        stored = list(map(self._stored, events))
+        return self._rack.returned(stored) if self._rack.may_change else stored
 
     def _position(self, request: str, token: str, now_ms: int) -> str:
         try:
@@ -236,6 +234,16 @@ class Reading:
             msg = "The specified nextToken is invalid."
             raise invalid(msg)
         return found[1] == "f", int(found[2]) - 1
+
+
+def _to_json(event: StoredEvent) -> dict[str, Any]:
+    return {
+        "logStreamName": event.stream,
+        "timestamp": event.timestamp,
+        "message": event.message,
+        "ingestionTime": event.ingested_ms,
+        "eventId": event.id,
+    }
 
 
 def _selected(store: GroupStore, asked: dict[str, Any]) -> Collection[str] | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from simulator.acceptance import Regime
+from simulator.cloudwatch.altered_texts import KNOWN_MS, Alteration, masked
 from simulator.cloudwatch.levers import (
     PAGE_EVENTS_MAX,
     Answer,
@@ -19,6 +20,7 @@ from simulator.cloudwatch.levers import (
     Lever,
     LeverOrder,
     Next,
+    StoredEvent,
     refusal,
 )
 from simulator.faults.base import (
@@ -35,7 +37,6 @@ from simulator.faults.base import (
 from simulator.oracle.ledger import Ledger
 
 if TYPE_CHECKING:
-    from simulator.cloudwatch.levers import StoredEvent
     from simulator.cloudwatch.logs import Logs
 
 DELAY_MS_MAX: Final = 60_000
@@ -44,6 +45,10 @@ EMPTY_PAGES_MAX: Final = 5
 
 _READS: Final = ("Filter", "Get", "Describe", "List")
 """What the names of calls begin with that look something up."""
+
+_READER: Final = "arn:aws:iam::123456789012:user/reader"
+_REFUSED_TOKENS: Final = 0.3
+"""The part of the toxicity by which page tokens are refused: else no long scan would end."""
 
 _OK: Final = 200
 _HALF: Final = 0.5
@@ -230,6 +235,93 @@ class UnreachableLever(CallLever):
         return Answer(503, b"", is_dropped=True) if self.draw_hit() else then(call)
 
 
+class CredentialsLever(CallLever):
+    """Refuses calls as AWS does once the session of a role or an SSO login is over."""
+
+    def answer(self, call: Call, then: Next) -> Answer:
+        """Refuse if the draw hits, else answer."""
+        if not self.draw_hit():
+            return then(call)
+        return refusal(
+            "ExpiredTokenException", "The security token included in the request is expired"
+        )
+
+
+class AccessLever(CallLever):
+    """Refuses FilterLogEvents, as a policy does that no longer allows it."""
+
+    def answer(self, call: Call, then: Next) -> Answer:
+        """Refuse FilterLogEvents if the draw hits, else answer."""
+        if call.action != "FilterLogEvents" or not self.draw_hit():
+            return then(call)
+        return refusal(
+            "AccessDeniedException",
+            f"User: {_READER} is not authorized to perform: logs:FilterLogEvents because no "
+            "identity-based policy allows the logs:FilterLogEvents action",
+        )
+
+
+class AlterLever(Lever):
+    """Returns masked texts of a share of the events that were there before it was engaged."""
+
+    _alteration: Alteration
+
+    def engage(self, logs: Logs, now_ms: int) -> None:
+        """Choose the events."""
+        del logs
+        self._alteration = Alteration(self.name, self.toxicity, self.seed, now_ms)
+
+    def returned(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The events, some with their other text."""
+        mine = self._alteration
+        return [
+            one._replace(message=masked(one.message))
+            if one.ingested_ms <= mine.ingested_until_ms
+            and mine.hits(one.stream, one.timestamp, one.message)
+            else one
+            for one in events
+        ]
+
+
+class ContradictionLever(Lever):
+    """Returns pages that contradict each other, and refuses valid page tokens.
+
+    A wrong event comes beside the true one, so that a reader that does not know the event yet can
+    still see that something is wrong. With ``alone`` it comes instead, if the event is older.
+    """
+
+    _known_ms = 0
+
+    def engage(self, logs: Logs, now_ms: int) -> None:
+        """Choose the events that may come wrongly alone."""
+        del logs
+        self._known_ms = now_ms - KNOWN_MS
+
+    def call(self, call: Call, then: Next) -> Answer:
+        """Refuse a page token if the draw hits, else answer."""
+        goes_on = call.is_read and call.parameters.get("nextToken") is not None
+        if goes_on and self.draw() < self.toxicity * _REFUSED_TOKENS:
+            return refusal("InvalidParameterException", "The specified nextToken is invalid.")
+        return then(call)
+
+    def returned(self, events: list[StoredEvent]) -> list[StoredEvent]:
+        """The page, in the opposite order or with a wrong event, if the draw hits."""
+        if not events or not self.draw_hit():
+            return events
+        kind = int(self.draw() * 3)
+        if kind == 0:
+            return events[::-1]
+        at = int(self.draw() * len(events))
+        true = events[at]
+        wrong = (
+            true._replace(timestamp=true.timestamp + 1 + int(self.draw() * 1_000))
+            if kind == 1
+            else true._replace(stream=f"{true.stream}/other")
+        )
+        is_alone = self.attributes["alone"] and true.ingested_ms <= self._known_ms
+        return [*events[:at], *(() if is_alone else (true,)), wrong, *events[at + 1 :]]
+
+
 class VisibilityLever(Lever):
     """Delays the visibility of events that are ingested while it is engaged."""
 
@@ -279,6 +371,10 @@ class GroupRecreatedLever(Lever):
 def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, _: int) -> None:
     delay = (order.name, order.attributes, order.toxicity, order.seed, engaged_ms)
     ledger.visibility.impose(_regime(*delay))
+
+
+def _note_alteration(ledger: Ledger, order: LeverOrder, engaged_ms: int, _: int) -> None:
+    ledger.note_alteration(Alteration(order.name, order.toxicity, order.seed, engaged_ms))
 
 
 def _engage_and(note: Note) -> Callable[[Fault, int], EngageLever]:
@@ -387,6 +483,39 @@ CLOUDWATCH: Final = (
         engage,
         (FOR_MS,),
         lever=UnreachableLever,
+    ),
+    FaultType(
+        "credentials_expired",
+        "Refuses calls with ExpiredTokenException, the live path's too; calls that write pass.",
+        engage,
+        (FOR_MS,),
+        lever=CredentialsLever,
+    ),
+    FaultType(
+        "access_denied",
+        "Refuses FilterLogEvents with AccessDeniedException; everything else is allowed.",
+        engage,
+        (FOR_MS,),
+        lever=AccessLever,
+    ),
+    FaultType(
+        "altered_text",
+        "Masks texts of events that are 10 s old, under their ids; healing unmasks them.",
+        _engage_and(_note_alteration),
+        (FOR_MS,),
+        toxicity=0.3,
+        lever=AlterLever,
+    ),
+    FaultType(
+        "inconsistent_answers",
+        "Returns an id with two timestamps or streams, pages out of order; refuses valid tokens.",
+        engage,
+        (
+            Attribute("alone", 0, 1, "1 = a wrong event replaces the true one if 10 s old"),
+            FOR_MS,
+        ),
+        toxicity=0.3,
+        lever=ContradictionLever,
     ),
     FaultType(
         "visibility_delay",

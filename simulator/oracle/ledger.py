@@ -10,7 +10,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from simulator.acceptance import NEVER, NewEvent, Visibility
+from simulator.cloudwatch.altered_texts import Alteration, masked
 from simulator.errors import SimulatorError
 from simulator.oracle.record import SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
@@ -44,6 +47,7 @@ class Ledger:
         """From when on (ms), and for how many ms, events are kept."""
         self._clocks: tuple[tuple[int, int, int], ...] = ((-NEVER, NEVER, 0),)
         """Between which moments (ms) the forwarder's clock may have been how many ms ahead."""
+        self._alterations: tuple[Alteration, ...] = ()
         self._flaps: dict[str, list[tuple[int, int]]] = {}
         """Between which moments (ms) a scan may rightly miss events, by the fault's name."""
 
@@ -89,11 +93,19 @@ class Ledger:
         """
         self._flaps.setdefault(owner, []).append((from_ms - SCAN_MS, NEVER))
 
+    def note_alteration(self, alteration: Alteration) -> None:
+        """Note that CloudWatch returns other texts of some events, until the fault is healed."""
+        self._alterations += (alteration,)
+
     def note_healing(self, owner: str, released_ms: int, now_ms: int) -> None:
-        """Note that a fault no longer delays events (from ``released_ms`` on) nor hides them."""
+        """Note that a fault no longer delays, hides or alters events, from ``released_ms`` on."""
         self.visibility.heal(owner, released_ms)
         flaps = self._flaps.get(owner, [])
         flaps[:] = [(low, min(high, now_ms)) for low, high in flaps]
+        self._alterations = tuple(
+            replace(one, end_ms=min(one.end_ms, now_ms)) if one.name == owner else one
+            for one in self._alterations
+        )
 
     def events(self) -> Iterator[LedgerEvent]:
         """The events accepted by now, in the order of writing."""
@@ -137,8 +149,21 @@ class Ledger:
             ),
             default=NEVER,
         )
+        altered = tuple(
+            one
+            for one in self._alterations
+            if entry.sent_ms <= one.ingested_until_ms and one.hits(stream, timestamp, message)
+        )
         return LedgerEvent(
-            stream, timestamp, message, entry.accepted_ms, visible_ms, vanished_ms, expired_ms
+            stream,
+            timestamp,
+            message,
+            entry.accepted_ms,
+            visible_ms,
+            vanished_ms,
+            expired_ms,
+            masked(message) if altered else None,
+            altered,
         )
 
 
@@ -150,4 +175,5 @@ def as_json(event: LedgerEvent) -> dict[str, Any]:
         "message": event.message,
         "accepted_ms": event.accepted_ms,
         "visible_ms": event.visible_ms,
+        **({} if event.other_text is None else {"other_text": event.other_text}),
     }

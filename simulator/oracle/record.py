@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from simulator.acceptance import NEVER
+from simulator.cloudwatch.altered_texts import Alteration
 from simulator.cloudwatch.filter_patterns import Matches, compile_filter, parse
 from simulator.errors import SimulatorError
 from wire.errors import WireError
@@ -36,6 +37,8 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
         visible_ms: The moment from which on every scan must find it; never before ``accepted_ms``.
         vanished_ms: The moment at which its log group was recreated.
         expired_ms: The moment at which the retention deleted it.
+        other_text: The text that CloudWatch returned at times instead; None: always ``message``.
+        alterations: Those times.
     """
 
     log_stream: str
@@ -45,6 +48,8 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
     visible_ms: int
     vanished_ms: int = NEVER
     expired_ms: int = NEVER
+    other_text: str | None = None
+    alterations: tuple[Alteration, ...] = ()
 
     @property
     def removed_ms(self) -> int:
@@ -66,8 +71,23 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
         is_there = self.removed_ms == NEVER or scan_ms + SCAN_MS < self.removed_ms
         return self.visible_ms <= scan_ms and is_there
 
+    def may_return(self, text: str, scan_ms: int) -> bool:
+        """Whether a full scan that began at ``scan_ms`` may have returned it with that text."""
+        end_ms = scan_ms + SCAN_MS
+        if text == self.other_text:
+            return any(one.begin_ms <= end_ms and scan_ms <= one.end_ms for one in self.alterations)
+        return text == self.message and not any(
+            one.begin_ms < scan_ms
+            and end_ms < one.end_ms
+            and self.accepted_ms <= one.ingested_until_ms
+            for one in self.alterations
+        )
+
 
 RECORD_VERSION: Final = 1
+
+_ALTERED: Final = "altered"
+"""What the reason of a gap begins with whose events have other texts by now."""
 
 _UNDECLARED_STATES: Final = frozenset({"repaired"})
 
@@ -119,12 +139,18 @@ class Claim(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 class Record(msgspec.Struct):
-    """The events that a viewer shows, in display order, with its claims and declared ranges."""
+    """The events that a viewer shows, in display order, with its claims and declared ranges.
+
+    Attributes:
+        declared: The ranges that it declares incomplete.
+        altered: The ranges of which it says, or once said, that CloudWatch returns other texts.
+    """
 
     targets: list[Target] = []
     shown: list[Shown] = []
     claims: list[Claim] = []
     declared: list[tuple[int, int]] = []
+    altered: list[tuple[int, int]] = []
 
     def requests(self, stream: str, timestamp: int, message: str) -> bool:
         """Whether the viewer requested an event; without targets it requested all."""
@@ -143,6 +169,10 @@ class Record(msgspec.Struct):
     def declares(self, timestamp: int) -> bool:
         """Whether the viewer itself declares events missing at that time."""
         return any(low <= timestamp <= high for low, high in self.declared)
+
+    def declares_altered(self, timestamp: int) -> bool:
+        """Whether the viewer itself declares texts altered at that time."""
+        return any(low <= timestamp <= high for low, high in self.altered)
 
 
 def read_record(lines: Iterable[str | bytes]) -> Record:
@@ -225,9 +255,12 @@ def _add_line(record: Record, fields: dict[str, Any]) -> None:
             if fields.get("confirmed") is not True:
                 claim = msgspec.structs.replace(claim, seq=NEVER)
             record.claims.append(claim)
-    elif kind == "lost" or (kind == "gap" and fields["state"] not in _UNDECLARED_STATES):
-        through = fields["through"]
-        record.declared.append(msgspec.convert((fields["from"], through), type=tuple[int, int]))
+    elif kind in {"lost", "gap"}:
+        span = msgspec.convert((fields["from"], fields["through"]), type=tuple[int, int])
+        if kind == "lost" or fields["state"] not in _UNDECLARED_STATES:
+            record.declared.append(span)
+        if str(fields.get("reason", "")).startswith(_ALTERED):
+            record.altered.append(span)
 
 
 def _shown(fields: dict[str, Any]) -> Shown:

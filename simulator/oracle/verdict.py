@@ -9,7 +9,9 @@ that was visible when it began and stays so. Hence a mark is false if such an ev
 
 - is not shown at all; or
 - is shown with a seq above the mark's: the forwarder discovered it only after it had declared the
-  range complete, however soon. A record shows this long afterwards.
+  range complete, however soon. A record shows this long afterwards; or
+- is shown with a text that CloudWatch did not return at that time, although it did at another, and
+  the record declares no altered text there. Either of the two texts may be shown.
 
 An event that became visible only after the scan had begun is a late event, whatever its timestamp,
 and makes no mark false. Seqs are compared within one chain of epochs only. Events that the record
@@ -22,7 +24,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -204,6 +206,7 @@ def judge(
         SimulatorError: the lines are not a record.
     """
     record = read_record(record_lines)
+    record.shown, altered = _recognise_altered(record.shown, ledger_events)
     verdict = Verdict(
         accepted=len(ledger_events), owed=0, shown=len(record.shown), marks=len(record.claims)
     )
@@ -228,10 +231,76 @@ def judge(
     for identity in find_false_marks(claims, record, ledger_events, missing, have):
         verdict.marks_lied += 1
         examples.add("marks_lied", identity)
+    for identity in _find_silent_marks(claims, record, altered):
+        verdict.marks_lied += 1
+        examples.add("marks_lied", identity)
     missing = _pair_altered(missing, unknown, verdict, examples)
     _count_losses(missing, record, expected_before_ms, verdict, examples)
     verdict.examples = examples.by_kind
     return verdict
+
+
+class _AlteredEvent(NamedTuple):
+    """A shown event that CloudWatch returned with two texts, and what the ledger has like it."""
+
+    shown: Shown
+    events: list[LedgerEvent]
+
+
+def _recognise_altered(
+    shown: list[Shown], events: Sequence[LedgerEvent]
+) -> tuple[list[Shown], list[_AlteredEvent]]:
+    """Give shown events their first text back; returns also those that had two, as shown."""
+    alterable: defaultdict[Identity, list[LedgerEvent]] = defaultdict(list)
+    others: defaultdict[Identity, list[Identity]] = defaultdict(list)
+    for event in events:
+        if event.other_text is not None:
+            alterable[event.identity].append(event)
+            others[event.log_stream, event.timestamp, event.other_text].append(event.identity)
+    if not alterable:
+        return shown, []
+    room = Counter(event.identity for event in events)
+    firsts: list[Shown] = []
+    unknown: list[int] = []
+    for one in shown:
+        if room[one.identity] > 0:
+            room[one.identity] -= 1
+        else:
+            unknown.append(len(firsts))
+        firsts.append(one)
+    for at in unknown:
+        candidates = others.get(shown[at].identity)
+        if candidates:
+            first = next((one for one in candidates if room[one] > 0), candidates[0])
+            room[first] -= 1
+            firsts[at] = msgspec.structs.replace(shown[at], message=first[2])
+    found = zip(shown, firsts, strict=True)
+    return firsts, [
+        _AlteredEvent(one, alterable[first.identity])
+        for one, first in found
+        if first.identity in alterable
+    ]
+
+
+def _find_silent_marks(
+    claims: Iterable[Claim], record: Record, altered: Iterable[_AlteredEvent]
+) -> Iterator[Identity]:
+    """One event for each mark that covers an altered event without saying so."""
+    silent = [one for one in altered if not record.declares_altered(one.shown.timestamp)]
+    for claim in claims if silent and len(record.targets) <= 1 else ():
+        for shown, events in silent:
+            is_covered = claim.from_ <= shown.timestamp <= claim.through
+            # Only what the forwarder had numbered by then was in its count and its digest.
+            if (
+                is_covered
+                and claim.seq != NEVER
+                and 0 < shown.seq <= claim.seq
+                and record.covers(claim, shown.stream, events[0].message)
+                and not any(one.may_return(shown.message, claim.scanned_at) for one in events)
+                and any(one.is_found_by(claim.scanned_at) for one in events)
+            ):
+                yield shown.identity
+                break
 
 
 class _Examples:

@@ -62,6 +62,11 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
     "expire_token": {"every_ms": (500, 4_000)},
     "flap": {"period_ms": (1_000, 4_000), "for_ms": (2_000, 12_000)},
     "unreachable": {"for_ms": (1_000, 10_000)},
+    "credentials_expired": {"for_ms": (1_000, 10_000)},
+    "access_denied": {"for_ms": (1_000, 10_000)},
+    "altered_text": {"for_ms": (4_000, 20_000)},
+    # A wrong event alone would be the first that a forwarder reads whose journal was lost.
+    "inconsistent_answers": {"alone": (0, 0), "for_ms": (2_000, 12_000)},
     "retention_expire": {},
     "group_recreated": {},
     # live path

@@ -199,6 +199,43 @@ SCRIPTED: Final = (
         was empty. A correct system backs off, says why its mark stands still, and catches up.""",
     ),
     Scenario(
+        "expired-credentials",
+        "The AWS credentials expire, and later reading the log group is denied, for 8 s each.",
+        fixed(
+            inject(4_000, "credentials_expired", for_ms=8_000).saying(
+                "The credentials expire. The viewer says so, and which command renews them."
+            ),
+            say(12_500, "They are valid again: the forwarder goes on without a restart."),
+            inject(18_000, "access_denied", for_ms=8_000).saying(
+                "A policy denies logs:FilterLogEvents. The forwarder still serves its journal."
+            ),
+            say(26_500, "The permission is granted again."),
+            heal(27_000, says="Healed. What was written meanwhile is shown and verified."),
+            say(34_000, _DONE),
+        ),
+        story="""Sessions of roles and logins end while logs are watched. A correct system says what
+        is refused and what helps, verifies nothing meanwhile, and catches up without a restart.""",
+    ),
+    Scenario(
+        "masked-lines",
+        "Texts change under their ids, and answers contradict themselves.",
+        fixed(
+            say(0, _ALL_GREEN),
+            inject(14_000, "altered_text", for_ms=10_000).saying(
+                "A data protection policy masks a third of the lines. They are declared altered."
+            ),
+            say(24_500, "The policy is removed. The gaps are repaired."),
+            inject(28_000, "inconsistent_answers", alone=1, for_ms=8_000).saying(
+                "Answers name wrong timestamps and streams, and refuse their own tokens."
+            ),
+            heal(36_000, says="Healed. Every line stands in its place, with its first text."),
+            say(44_000, _DONE),
+        ),
+        story="""AWS masks texts when they are read, and no answer is sure to agree with the one
+        before. A correct system keeps what it has, says what differs before it verifies anything
+        there, and lets no single answer take a line away or move it.""",
+    ),
+    Scenario(
         "slow-viewer",
         "A viewer behind a slow and narrow link stops reading at times.",
         fixed(

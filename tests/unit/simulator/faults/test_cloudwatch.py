@@ -7,13 +7,15 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
+from simulator.cloudwatch.altered_texts import KNOWN_MS, masked
 from simulator.cloudwatch.levers import Answer, Batch, Call, LeverOrder
 from simulator.cloudwatch.parameters import AwsRefusal
 from simulator.errors import SimulatorError
 from simulator.faults.base import Cycle, Fault, FaultType
 from simulator.faults.board import FAULTS
-from simulator.faults.cloudwatch import CLOUDWATCH
+from simulator.faults.cloudwatch import CLOUDWATCH, AccessLever
 from simulator.faults.live_path import LIVE_PATH
 from simulator.moto_process import lever_types
 from tests.support.simulator.harm_recorder import HarmRecorder
@@ -109,6 +111,9 @@ def test_calm_is_one_call_a_page() -> None:
         ("repeat_token", {}, None, "page"),
         ("expire_token", {}, None, "page"),
         ("unreachable", {}, 0.5, "dropped"),
+        ("credentials_expired", {}, 0.5, "ExpiredTokenException"),
+        ("access_denied", {}, 0.5, "AccessDeniedException"),
+        ("inconsistent_answers", {}, None, "InvalidParameterException"),
     ],
 )
 def test_a_careful_client_gets_everything(
@@ -150,6 +155,96 @@ def test_flapping_hides_the_same_events_for_a_period_and_then_others() -> None:
     assert second != first
     cloud.stored.rack.release("flap")
     assert len(cloud.scan()) == EVENTS
+
+
+def refused(cloud: Cloud, *calls: tuple[str, dict[str, object]]) -> list[str]:
+    """The AWS error of each call, empty if it was answered."""
+    answers = [cloud.ask(action, **given) for action, given in calls]
+    return [json.loads(one.body)["__type"] if one.status == 400 else "" for one in answers]
+
+
+def test_refused_calls_have_the_error_of_aws_until_healed() -> None:
+    calls: list[tuple[str, dict[str, object]]] = [
+        ("FilterLogEvents", {}),
+        ("GetLogEvents", {"logStreamName": "a"}),
+        ("DescribeLogStreams", {}),
+        ("PutLogEvents", {"logStreamName": "a", "logEvents": [{"timestamp": NOW, "message": "x"}]}),
+    ]
+    for kind, expected in (
+        ("credentials_expired", ["ExpiredTokenException"] * 3 + [""]),
+        ("access_denied", ["AccessDeniedException", "", "", ""]),
+    ):
+        cloud = Cloud()
+        cloud.engage(kind)
+        assert refused(cloud, *calls) == expected
+        cloud.stored.rack.release(kind)
+        assert refused(cloud, *calls) == [""] * 4
+    assert (
+        b"logs:FilterLogEvents"
+        in AccessLever(LeverOrder("x", "x"))
+        .answer(Call("logs", "FilterLogEvents", REGION, b"{}", NOW), lambda _: Answer(200, b"{}"))
+        .body
+    )
+
+
+def events_of(cloud: Cloud, action: str = "FilterLogEvents", **given: object) -> list[Any]:
+    listed: list[Any] = json.loads(cloud.ask(action, **given).body)["events"]
+    return listed
+
+
+def test_texts_of_older_events_change_under_their_ids_and_back() -> None:
+    cloud = Cloud()
+    before = events_of(cloud)
+    cloud.stored.now_ms += KNOWN_MS
+    cloud.stored.put("a", (KNOWN_MS, "new 7"))
+    cloud.engage("altered_text", 1.0)
+    *altered, new = events_of(cloud)
+    assert new["message"] == "new 7"
+    assert altered == [{**one, "message": masked(one["message"])} for one in before]
+    got = events_of(cloud, "GetLogEvents", logStreamName="a", startFromHead=True)
+    assert [one["message"] for one in got[:2]] == ["a *", "a *"]
+    cloud.engage("altered_text", 0.5)
+    others = [one["message"] for one in events_of(cloud)]
+    assert 100 < sum("*" in one for one in others) < 200
+    assert [one["message"] for one in events_of(cloud)] == others
+    cloud.stored.rack.release("altered_text")
+    assert events_of(cloud)[:-1] == before
+
+
+@given(st.text(st.characters(), min_size=1))
+def test_a_masked_text_is_another_one(text: str) -> None:
+    assert masked(text) != text
+    assert len(masked(text)) <= len(text) + 1
+
+
+def test_contradictions_come_beside_the_true_events() -> None:
+    cloud = Cloud()
+    before = events_of(cloud)
+    cloud.engage("inconsistent_answers", 1.0)
+    wrong: list[Any] = []
+    reversed_pages = 0
+    for _ in range(60):
+        page = events_of(cloud)
+        reversed_pages += page == before[::-1]
+        assert [one for one in page if one in before] in (before, before[::-1])
+        wrong += [one for one in page if one not in before]
+    true = {one["eventId"]: one for one in before}
+    differs = Counter(
+        name for one in wrong for name in one if one[name] != true[one["eventId"]][name]
+    )
+    assert set(differs) == {"timestamp", "logStreamName"}
+    assert reversed_pages + len(wrong) == 60
+    assert reversed_pages > 5
+
+
+def test_a_wrong_event_may_come_alone_if_readers_know_the_true_one() -> None:
+    for age_ms, is_alone in ((KNOWN_MS - 1, False), (KNOWN_MS, True)):
+        cloud = Cloud()
+        before = events_of(cloud)
+        cloud.stored.now_ms += age_ms
+        cloud.engage("inconsistent_answers", 1.0, alone=1)
+        lengths = {len(events_of(cloud)) for _ in range(20)}
+        assert lengths == ({len(before)} if is_alone else {len(before), len(before) + 1})
 
 
 def test_writing_is_let_through() -> None:

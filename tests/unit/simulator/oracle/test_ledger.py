@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.acceptance import NEVER, NewEvent, Regime
+from simulator.cloudwatch.altered_texts import Alteration, masked
 from simulator.errors import SimulatorError
 from simulator.oracle import ledger as module
 from simulator.oracle.ledger import Ledger, as_json
@@ -108,6 +109,32 @@ def test_no_mark_is_false_because_of_flapping_events(ledger: Ledger) -> None:
     assert [lied(at) for at in (189_999, 190_000, 300_000, 300_001)] == [1, 0, 0, 1]
     ledger.note_flapping("a", 400_000)
     assert [lied(at) for at in (300_001, 390_000, 1 << 50)] == [1, 0, 0]
+
+
+def test_altered_texts_are_those_of_older_events_while_the_fault_is_on(ledger: Ledger) -> None:
+    new = EVENT._replace(message="new")
+    for event, at in ((EVENT, 100), (new, 50_000)):
+        ledger.offer([event])
+        ledger.accept([event], sent_ms=at, accepted_ms=at)
+    ledger.note_alteration(Alteration("a", 0.0, 1, 60_000))
+    assert [one.other_text for one in ledger.events()] == [None, None]
+    ledger.note_alteration(Alteration("a", 1.0, 1, 59_999))
+    old, young = ledger.events()
+    assert (old.other_text, young.other_text) == (masked(EVENT.message), None)
+    assert as_json(old)["other_text"] == old.other_text
+    assert "other_text" not in as_json(young)
+    ledger.note_healing("b", 70_000, 70_000)
+    assert not next(ledger.events()).may_return(EVENT.message, 70_000)
+    ledger.note_healing("a", 80_000, 80_001)
+    old, _ = ledger.events()
+    # A scan takes up to SCAN_MS, during which the texts may have changed.
+    times = (49_998, 49_999, 59_999, 60_000, 70_000, 70_001, 80_001, 80_002)
+    assert [old.may_return(EVENT.message, at) for at in times] == [True] * 3 + [False] * 2 + [
+        True
+    ] * 3
+    other = masked(EVENT.message)
+    assert [old.may_return(other, at) for at in times] == [False] + [True] * 6 + [False]
+    assert not old.may_return("third", 65_000)
 
 
 def test_the_forwarders_clock_is_known(ledger: Ledger) -> None:

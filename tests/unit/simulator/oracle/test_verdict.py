@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from simulator.cloudwatch.altered_texts import Alteration
 from simulator.oracle.record import BRIEF_MS, SCAN_MS, LedgerEvent
 from simulator.oracle.verdict import Verdict, judge
 from tests.support.simulator.viewer_records import accepted, faithful, gap, mark, record, shown
@@ -290,6 +291,77 @@ def test_a_clock_that_is_ahead_may_be_corrected_by_the_second() -> None:
     assert judge(EVENTS, record(lines), clocks=ahead).marks_lied == 0
     lines[-1]["scanned_at"] = 1_010
     assert judge(EVENTS, record(lines), clocks=ahead).marks_lied == 1
+
+
+# Altered texts: CloudWatch returned another one from 20,000 to 60,000.
+
+ALTERATION = Alteration("x", 1.0, 1, 20_000, 60_000)
+MASKED_EVENT = msgspec.structs.replace(
+    accepted(10, "m 1"), other_text="m *", alterations=(ALTERATION,)
+)
+ALTERED_GAP = {**gap(5, 15, "repaired"), "reason": "altered: CloudWatch now returns another text"}
+
+
+@pytest.mark.parametrize("text", ["m 1", "m *"])
+def test_either_text_of_an_altered_event_may_be_shown(text: str) -> None:
+    line = shown(MASKED_EVENT, 1, message=text)
+    assert judge([MASKED_EVENT], record([line])).clean
+    twice = judge([MASKED_EVENT], record([line, shown(MASKED_EVENT, 2)]))
+    assert findings(twice) == {"duplicated": 1}
+
+
+def test_no_third_text_may_be_shown_and_no_other_event_with_that_text() -> None:
+    third = judge([MASKED_EVENT], record([shown(MASKED_EVENT, 1, message="m 2")]))
+    assert findings(third) == {"altered": 1}
+    plain = accepted(20, "m 1")
+    verdict = judge([MASKED_EVENT, plain], record([shown(plain, 1, message="m *")]))
+    assert findings(verdict)["altered"] == 1
+
+
+def test_events_with_the_same_other_text_are_told_apart_by_their_number() -> None:
+    twin = msgspec.structs.replace(MASKED_EVENT, message="m 2")
+    real = accepted(10, "m *")
+    events = [MASKED_EVENT, twin, real]
+    both = [shown(MASKED_EVENT, number, message="m *") for number in (1, 2, 3)]
+    assert judge(events, record(both)).clean
+    assert findings(judge(events, record([*both, shown(real, 4)]))) == {"duplicated": 1}
+    assert findings(judge(events, record([shown(twin, 1), *both[1:]]))) == {}
+    assert findings(judge(events, record(both[:2]))) == {"lost": 1, "undeclared": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "scanned_at", "lied"),
+    [
+        ("m 1", 20_000, 0),
+        ("m 1", 20_001, 1),
+        ("m 1", 49_999, 1),
+        ("m 1", 50_000, 0),
+        ("m *", 9_999, 1),
+        ("m *", 10_000, 0),
+        ("m *", 60_000, 0),
+        ("m *", 60_001, 1),
+    ],
+)
+def test_a_mark_over_a_text_that_its_scan_did_not_return_is_false(
+    text: str, scanned_at: int, lied: int
+) -> None:
+    lines = [shown(MASKED_EVENT, 1, message=text, seq=7), mark(0, 20, scanned_at, seq=7)]
+    verdict = judge([MASKED_EVENT], record(lines))
+    assert verdict.marks_lied == lied
+    assert judge([MASKED_EVENT], record([*lines, ALTERED_GAP])).clean
+
+
+def test_a_mark_that_says_nothing_of_an_altered_event_is_true() -> None:
+    line = shown(MASKED_EVENT, 1, seq=7)
+    claims = [mark(11, 20, 30_000, seq=7), mark(0, 9, 30_000, seq=7), mark(0, 20, 30_000, seq=6),
+              mark(0, 20, 30_000, seq=7, confirmed=False)]  # fmt: skip
+    for claim in claims[:2] + claims[3:]:
+        assert judge([MASKED_EVENT], record([line, claim])).clean
+    # The event of that seq was not numbered yet, which is another error.
+    assert judge([MASKED_EVENT], record([line, claims[2]])).marks_lied == 1
+    other = {**gap(11, 15, "repaired"), "reason": ALTERED_GAP["reason"]}
+    lines = [line, mark(0, 20, 30_000, seq=7), other, gap(0, 20, "repaired")]
+    assert judge([MASKED_EVENT], record(lines)).marks_lied == 1
 
 
 EVENT = accepted(10, "late", visible_ms=50)
