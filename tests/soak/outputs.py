@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -96,6 +96,18 @@ def text_digest(identity: Identity) -> What:
     return blake2b(text, digest_size=16).digest()
 
 
+def other_texts(
+    events: Iterable[tuple[Identity, str | None]], digest_of: Callable[[Identity], What]
+) -> dict[What, list[What]]:
+    """By the digest of each text that CloudWatch returned at times, those of the first texts."""
+    found: dict[What, list[What]] = {}
+    for (stream, timestamp, message), other in events:
+        if other is not None:
+            firsts = found.setdefault(digest_of((stream, timestamp, other)), [])
+            firsts.append(digest_of((stream, timestamp, message)))
+    return found
+
+
 def is_hostile_match(message: str) -> bool:
     """Whether ``(a+)+b|error.*timeout`` matches, without the expression: it must not backtrack."""
     if "ab" in message:
@@ -134,7 +146,10 @@ def read_text(data: bytes) -> Iterator[Printed]:
 
 
 def judge_output(
-    expected: Counter[What], accepted: Counter[What], lives: Iterable[Life]
+    expected: Counter[What],
+    accepted: Counter[What],
+    lives: Iterable[Life],
+    others: Mapping[What, Sequence[What]] | None = None,
 ) -> OutputVerdict:
     """Judge a consumer.
 
@@ -142,8 +157,10 @@ def judge_output(
         expected: The accepted events that its query matches.
         accepted: All accepted events.
         lives: Its processes, in order.
+        others: For each text that CloudWatch returned at times instead, the first texts.
     """
     lives = list(lives)
+    others = others or {}
     seen: dict[str, tuple[int, float]] = {}
     have: Counter[What] = Counter()
     printed = repeated = duplicated = misordered = torn = 0
@@ -177,8 +194,10 @@ def judge_output(
                 own.add(one.id)
                 seen[one.id] = (number, one.age_s)
         have += counts
+        counts = _with_first_texts(counts, accepted, others)
         if not own:
             duplicated += _surplus(counts, accepted)
+    have = _with_first_texts(have, accepted, others)
     surplus = _surplus(have, accepted)
     if seen or not any(life.was_killed or life.announces for life in lives):
         duplicated += surplus
@@ -196,6 +215,21 @@ def judge_output(
         oldest_repeat_s=oldest_s,
         examples=tuple(examples[:EXAMPLES_MAX]),
     )
+
+
+def _with_first_texts(
+    counts: Counter[What], accepted: Counter[What], others: Mapping[What, Sequence[What]]
+) -> Counter[What]:
+    """The counts, with an event's first text in place of its other one."""
+    found = Counter({what: min(count, accepted[what]) for what, count in counts.items()})
+    for what, count in counts.items():
+        firsts = others.get(what)
+        for _ in range(count - found[what]):
+            first = what
+            if firsts:
+                first = next((one for one in firsts if found[one] < accepted[one]), firsts[0])
+            found[first] += 1
+    return found
 
 
 def _surplus(counts: Counter[What], accepted: Counter[What]) -> int:

@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -24,10 +25,12 @@ from simulator.client import ControlApi
 from simulator.oracle.record import Identity
 from simulator.scenarios.base import DAY_MS, Heal, Inject, Step
 from tests.soak.outputs import (
-    What,
+    Life,
+    OutputVerdict,
     digest,
     is_hostile_match,
     judge_output,
+    other_texts,
     text_digest,
 )
 from tests.soak.plan import ROUND_MS, draw_round
@@ -306,7 +309,8 @@ class Soak:
             self._pause.wait(1)
 
     def _judge_consumers(self, healed: float) -> None:
-        accepted = self._accepted()
+        ledger = self._ledger()
+        accepted = [identity for identity, _ in ledger]
         by_json = Counter(map(digest, accepted))
         by_text = Counter(map(text_digest, accepted))
         matching = Counter(digest(one) for one in accepted if is_hostile_match(one[2]))
@@ -315,10 +319,12 @@ class Soak:
         by_now = Counter(digest(one) for one in accepted if one[1] < now_ms - HOLD_MS)
         for consumer in self._consumers:
             query = consumer.query
+            others = other_texts(ledger, text_digest if query.output == "text" else digest)
             every = by_text if query.output == "text" else by_json
             expected = matching if query.is_filtered else every
-            self._wait_printed(consumer, expected & by_now if query.is_strict else expected, healed)
-            verdict = judge_output(expected, every, consumer.lives())
+            now = expected & by_now if query.is_strict else expected
+            self._wait_printed(consumer, partial(judge_output, now, every, others=others), healed)
+            verdict = judge_output(expected, every, consumer.lives(), others)
             wrong = verdict.findings()
             if wrong:
                 self.report.wrong.append(
@@ -331,12 +337,15 @@ class Soak:
             )
 
     def _wait_printed(
-        self, consumer: EndlessConsumer, expected: Counter[What], healed: float
+        self,
+        consumer: EndlessConsumer,
+        judge: Callable[[Iterable[Life]], OutputVerdict],
+        healed: float,
     ) -> None:
         """Wait until a consumer has printed what is expected, and end it in order."""
         while time.monotonic() - healed < CONVERGE_S:
             self._keep_running()
-            if not judge_output(expected, expected, consumer.lives()).lost:
+            if not judge(consumer.lives()).lost:
                 break
             self._pause.wait(2)
         consumer.end(signal.SIGTERM)
@@ -345,10 +354,14 @@ class Soak:
         self._pause.wait(5)
         consumer.end(signal.SIGTERM)
 
-    def _accepted(self) -> list[Identity]:
+    def _ledger(self) -> list[tuple[Identity, str | None]]:
+        """The accepted events, with the texts that CloudWatch returned at times instead."""
         with urlopen(f"{self._url}/simulator/ledger") as answer:
             events: list[dict[str, Any]] = [json.loads(line) for line in answer]
-        return [(one["log_stream"], one["timestamp"], one["message"]) for one in events]
+        return [
+            ((one["log_stream"], one["timestamp"], one["message"]), one.get("other_text"))
+            for one in events
+        ]
 
     def _note_facts(self) -> None:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self._injected.items()))

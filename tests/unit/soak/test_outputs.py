@@ -11,6 +11,7 @@ from tests.soak.outputs import (
     digest,
     is_hostile_match,
     judge_output,
+    other_texts,
     read_json,
     read_text,
     text_digest,
@@ -143,3 +144,21 @@ def test_text_output_is_judged_by_its_lines_with_further_ones_indented() -> None
 )
 def test_the_hostile_pattern_without_backtracking(message: str, *, matches: bool) -> None:
     assert is_hostile_match(message) is matches
+
+
+def test_an_altered_event_counts_with_either_text() -> None:
+    masked = [(stream, timestamp, "line *") for stream, timestamp, _ in EVENTS[:2]]
+    ledger = [(one, "line *") for one in EVENTS[:2]] + [(one, None) for one in EVENTS[2:]]
+    others = other_texts(ledger, digest)
+    lines = printed(0, 1, 2, 3, 4, 5)
+    lines[0] = lines[0]._replace(what=digest(masked[0]))
+    assert judge_output(ALL, ALL, [Life(lines, was_killed=False)], others).findings() == []
+    invented = lines[2]._replace(what=digest(masked[1]), id="9", place=None)
+    verdict = judge_output(ALL, ALL, [Life([*lines, invented], was_killed=False)], others)
+    assert verdict.findings() == ["1 duplicated"]
+    assert judge_output(ALL, ALL, [Life(lines, was_killed=False)]).findings() == [
+        "1 lost",
+        "1 unexpected",
+    ]
+    unknown = [Life([*lines[1:], lines[0]._replace(what=digest(("s", 1, "line *")))], False)]  # noqa: FBT003
+    assert "1 unexpected" in judge_output(ALL, ALL, unknown, others).findings()
