@@ -7,7 +7,7 @@ lines that only the new query matches would be skipped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,6 +18,8 @@ from common.files import replace_file
 from common.locks import FileLock
 from common.times import iso
 from tui.client.saved import Cursor, digest_of, identity_of, is_of_earlier_version
+from tui.lines.rows import TARGET_BITS, Line
+from tui.output.printed_keys import PrintedKeys
 from tui.output.progress import Progress, Region
 from wire.codec import encode
 from wire.order import KEY_MAX, Interval, parse_interval
@@ -107,10 +109,11 @@ class _ProgressFile(msgspec.Struct, frozen=True):
     epoch: str
     held: tuple[_RegionText, ...]
     live: tuple[_RegionText, ...]
+    is_renumbered: bool = False
 
     def progress(self) -> Progress:
         held, live = ([one.region() for one in each] for each in (self.held, self.live))
-        return Progress(self.since, self.epoch, tuple(held), tuple(live))
+        return Progress(self.since, self.epoch, tuple(held), tuple(live), self.is_renumbered)
 
 
 class Consumer:
@@ -126,6 +129,7 @@ class Consumer:
     Attributes:
         title: What messages call it.
         progress: By target, what earlier runs printed; None for a new one.
+        keys: By target, the keys of the lines that all runs printed last.
     """
 
     def __init__(
@@ -156,6 +160,12 @@ class Consumer:
                 self._load(folder, path, target)
                 for path, target in zip(self._paths, targets, strict=True)
             ]
+            # A target that was given twice has one file.
+            known = {
+                path: PrintedKeys(path.with_suffix(".keys"), is_new=one is None)
+                for path, one in zip(self._paths, self.progress, strict=True)
+            }
+            self.keys = [known[path] for path in self._paths]
         except BaseException:
             self.close()
             raise
@@ -167,9 +177,12 @@ class Consumer:
             UsageError: Another process is this consumer, or the consumer has another query.
         """
         path = _path(self._folder, self._name, self._form, target)
-        if path not in self._paths:
+        known = dict(zip(self._paths, self.keys, strict=True)).get(path)
+        if known is None:
             self._locks.append(self._lock(path))
-        self.progress.append(self._load(self._folder, path, target))
+        before = self._load(self._folder, path, target)
+        self.progress.append(before)
+        self.keys.append(known or PrintedKeys(path.with_suffix(".keys"), is_new=before is None))
         self._paths.append(path)
         self._targets.append(target)
         return len(self._targets) - 1
@@ -198,16 +211,26 @@ class Consumer:
                 )
                 raise UsageError(msg)
 
+    def note_printed(self, lines: Iterable[Line]) -> None:
+        """Note printed lines; the next ``save`` writes them down."""
+        by_target: dict[int, list[int]] = {}
+        for line in lines:
+            by_target.setdefault(line.target, []).append(line.key >> TARGET_BITS)
+        for target, keys in by_target.items():
+            self.keys[target].add(keys)
+
     def save(self, progress: Sequence[Progress | None]) -> None:
         """Save what was printed of each target; a failure is reported once."""
         # A target may have joined since the progress was stated.
-        for path, target, known in zip(self._paths, self._targets, progress, strict=False):
+        parts = zip(self._paths, self._targets, self.keys, progress, strict=False)
+        for path, target, keys, known in parts:
             if known is None:
                 continue
             data = encode(self._file(target, known))
-            if self._saved.get(path) == data:
-                continue
             try:
+                keys.save()
+                if self._saved.get(path) == data:
+                    continue
                 with replace_file(path, sync=True) as file:
                     file.write(data)
                 self._saved[path] = data
@@ -225,6 +248,7 @@ class Consumer:
             epoch=known.epoch,
             held=tuple(map(_RegionText.of, known.held)),
             live=tuple(map(_RegionText.of, known.live)),
+            is_renumbered=known.is_renumbered,
         )
 
     def _report_failure(self, path: Path, error: OSError) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from tui.lines.filters import OutputFilter
@@ -40,6 +40,7 @@ class OutputQueue:
         until_ms: Time of the last event to release.
         test: The filter of texts and levels.
         printed: By target, what earlier runs of the consumer printed; None without a consumer.
+        keys: By target, the keys of printed lines that are remembered.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class OutputQueue:
         until_ms: int | None,
         test: OutputFilter,
         printed: Sequence[Progress | None] | None,
+        keys: Sequence[Container[int]],
     ) -> None:
         self._is_tracking = printed is not None
         self._floors: dict[int, int] = {}
@@ -61,12 +63,12 @@ class OutputQueue:
         self._highest_printed = -1
         inner: PrintOrder = StrictOrder(hold_ms) if order == "strict" else ArrivalOrder()
         self._order = inner if lines is None else LastLines(inner, lines, start_ms, self._floors)
-        for before in printed or ():
-            self.add_target(before)
+        for before, known in zip(printed or (), keys, strict=True):
+            self.add_target(before, known)
 
-    def add_target(self, before: Progress | None) -> None:
+    def add_target(self, before: Progress | None, keys: Container[int]) -> None:
         """Track what is printed of one more target; ``before`` is what earlier runs printed."""
-        tracker = PrintedLines(len(self.trackers), before, self._until_ms)
+        tracker = PrintedLines(len(self.trackers), before, self._until_ms, keys)
         self._floors[len(self.trackers)] = tracker.floor
         self.trackers.append(tracker)
 

@@ -25,7 +25,8 @@ from tui.output.consumer import Consumer
 from tui.output.formats import OutputFormat, format_line
 from tui.output.ordering import PrintedLine, ReleaseState
 from tui.output.output_queue import OutputQueue, PrintSlice
-from tui.output.progress import Progress, StreamPosition
+from tui.output.printed_keys import KEYS_MAX
+from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
 from tui.output.upstream_notices import UpstreamNotices
 from tui.render.safe_text import harmless
@@ -109,6 +110,7 @@ class Plain:
             until_ms=options.until_ms,
             test=options.test,
             printed=None if consumer is None else consumer.progress,
+            keys=() if consumer is None else consumer.keys,
         )
         self._unmatched: list[tuple[list[Line], int]] = []
         """Received lines, and when they came."""
@@ -171,22 +173,19 @@ class Plain:
             self._queue.add_passing(passing, at_ms)
 
     def _declare_repeated(self) -> None:
-        """Report that lines are printed again, because another journal renumbered them."""
+        """Report that lines beyond those remembered may be printed again, under new numbers."""
         consumer = self._consumer
         if consumer is None or self._says_repeated:
             return
         rebases = [session.rebases for session in self._engine.sessions]
-        known = [one is not None for one in consumer.progress]
-        # The first ``welcome`` to a run without a cursor counts as well, and renumbers nothing.
-        if not any(count > (not one) for count, one in zip(rebases, known, strict=False)):
-            return
-        self._says_repeated = True
-        if any(count and one for count, one in zip(rebases, known, strict=False)):
-            self._say("the forwarder has another journal: lines of earlier runs are printed again")
-        else:  # what this run printed can be stated only by the numbers of the new journal
+        if any(
+            is_renumbered(before, count) and not keys.is_whole
+            for count, before, keys in zip(rebases, consumer.progress, consumer.keys, strict=False)
+        ):
+            self._says_repeated = True
             self._say(
-                "the forwarder has another journal: if this run ends before it has received that, "
-                f"the next run of consumer {consumer.title!r} prints lines again"
+                "the forwarder has another journal: of the lines that consumer "
+                f"{consumer.title!r} printed, all but the last {KEYS_MAX:,} may be printed again"
             )
 
     async def _print_until_finished(self) -> None:
@@ -228,8 +227,9 @@ class Plain:
     def _track_targets(self) -> None:
         """Track what is printed of targets that have joined."""
         if self._consumer is not None:
-            for before in self._consumer.progress[len(self._queue.trackers) :]:
-                self._queue.add_target(before)
+            at, consumer = len(self._queue.trackers), self._consumer
+            for before, keys in zip(consumer.progress[at:], consumer.keys[at:], strict=True):
+                self._queue.add_target(before, keys)
 
     def _release_state(self) -> ReleaseState:
         engine = self._engine
@@ -253,6 +253,8 @@ class Plain:
                 raise _AbandonedError
         self._engine.resume()
         await writing
+        if self._consumer is not None:
+            self._consumer.note_printed(one.line for one in lines)
 
     def _write_lines(self, lines: list[PrintedLine], sources: Sequence[LineSource]) -> None:
         """Format and write lines, in a thread: a long one would hold up the connection."""

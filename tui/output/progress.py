@@ -3,14 +3,16 @@
 What was printed is kept as regions: a range of sort keys times a range of seqs. A region states
 that of the events in it every one that the query matches was printed. So the lines that
 ``--until`` or ``--lines`` left out, and those that were still held when the process was killed,
-lie outside of every region, and come again; all others come at most once.
+lie outside of every region, and come again; all others come at most once. A region is stated by
+the seqs of one journal: where another one has numbered the events anew, keys are compared instead
+(``tui.output.printed_keys``).
 
 Sort keys here are the wire's, without the target's number that a line's key has as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -72,6 +74,8 @@ class Progress(msgspec.Struct, frozen=True):
     """Regions that begin at the first seq; a connection may resume from one of them."""
     live: tuple[Region, ...] = ()
     """Regions of later seqs only: events that came while the history was still coming."""
+    is_renumbered: bool = False
+    """Whether lines outside of the regions may have been printed, by an earlier journal's seqs."""
 
     @property
     def cursor(self) -> Cursor:
@@ -91,6 +95,13 @@ class Progress(msgspec.Struct, frozen=True):
     def has(self, key: int, seq: int) -> bool:
         """Whether an event was printed, if it matches the query."""
         return any(one.has(key, seq) for one in (*self.held, *self.live))
+
+
+def is_renumbered(before: Progress | None, rebases: int) -> bool:
+    """Whether another journal has numbered events that this or an earlier run printed."""
+    if before is None:
+        return rebases > 1  # the first ``welcome`` to a run without a cursor counts as one
+    return before.is_renumbered or rebases > 0
 
 
 class StreamPosition(NamedTuple):
@@ -118,10 +129,18 @@ class PrintedLines:
         target: The target's number.
         before: What the consumer's earlier runs printed; None for a new one.
         until_ms: The run prints nothing later.
+        keys: The keys of lines that were printed, as far as they are remembered.
     """
 
-    def __init__(self, target: int, before: Progress | None, until_ms: int | None) -> None:
+    def __init__(
+        self,
+        target: int,
+        before: Progress | None,
+        until_ms: int | None,
+        keys: Container[int] = (),
+    ) -> None:
         self.before = before
+        self._keys = keys
         self._target = target
         self._top = KEY_MAX if until_ms is None else _closed(last_key(until_ms))
         self._selected: tuple[int, int] | None = None  # rebases and seq when lines were left out
@@ -133,10 +152,14 @@ class PrintedLines:
         return floor << TARGET_BITS | self._target if floor else 0
 
     def was_printed(self, line: Line, rebases: int) -> bool:
-        """Whether an earlier run printed a line; after a rebase that is unknown."""
-        if self.before is None or rebases:
+        """Whether an earlier run printed a line; after a rebase only remembered keys say so."""
+        before = self.before
+        if before is None:
             return False
-        return self.before.has(line.key >> TARGET_BITS, line.seq)
+        key = line.key >> TARGET_BITS
+        if not rebases and before.has(key, line.seq):
+            return True
+        return is_renumbered(before, rebases) and key in self._keys
 
     def progress(self, position: StreamPosition, unprinted: Unprinted) -> Progress | None:
         """Return what is printed once all received lines but the unprinted ones are.
@@ -165,7 +188,7 @@ class PrintedLines:
             above = max(live_from, self._selected[1])
             live = _add(live, Region(bottom, top, above, cursor.after))
         live = tuple(one for one in live if not any(other.covers(one) for other in held))
-        return Progress(since, cursor.epoch, held, live)
+        return Progress(since, cursor.epoch, held, live, is_renumbered(self.before, rebases))
 
 
 def _add(regions: tuple[Region, ...], new: Region) -> tuple[Region, ...]:

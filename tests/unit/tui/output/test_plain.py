@@ -106,6 +106,8 @@ async def printing(
         finally:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
+            if consumer is not None:
+                consumer.close()
             os.close(one.writing)
             os.close(one.reading)
 
@@ -382,24 +384,22 @@ async def test_at_the_end_what_was_printed_is_saved(
         assert not [text for text in one.said if "another journal" in text], "it is the first run"
 
 
-async def test_another_journal_is_announced_to_a_consumer(tmp_path: Path) -> None:
-    old, new = ForwarderMessages(), ForwarderMessages()
-
-    async def leaving(connection: ScriptedConnection) -> None:
-        await connection.send(*four(old))
-
-    def another_journal() -> Script:
-        return says(
-            new.welcome("rebased", epoch="e2", head_seq=1),
-            new.events(0, [item(1, 2_003)]),
-        )
-
-    async with printing(leaving, another_journal(), hold_ms=0, cursors=tmp_path) as one:
+async def test_a_journal_that_renumbers_more_than_is_remembered_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.output.printed_keys.KEYS_MAX", 1)
+    monkeypatch.setattr("tui.output.plain.SAVE_S", 0)
+    script = says(*four(ForwarderMessages()))
+    async with printing(script, cursors=tmp_path, goal=Goal(through_ms=5_000)) as one:
+        await one.task
+    new = ForwarderMessages()
+    another = says(new.welcome("rebased", epoch="e2", head_seq=1), new.events(0, [item(1, 2_003)]))
+    async with printing(another, another, hold_ms=0, cursors=tmp_path) as one:
         await eventually(lambda: any("another journal" in text for text in one.said))
         [text] = [text for text in one.said if "another journal" in text]
         assert text == (
-            "the forwarder has another journal: if this run ends before it has received that, "
-            "the next run of consumer 'archive' prints lines again"
+            "the forwarder has another journal: of the lines that consumer 'archive' printed, "
+            "all but the last 100,000 may be printed again"
         )
 
 
