@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.cloudwatch.altered_texts import KNOWN_MS, masked
 from simulator.cloudwatch.levers import Answer, Batch, Call, LeverOrder
