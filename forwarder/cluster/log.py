@@ -92,9 +92,11 @@ class Log(Protocol):
         """Take the lease if it is free or expired, which invalidates every earlier one."""
 
     def renew(self, lease: Lease, status: bytes, at: int) -> bool:
-        """Extend the lease and replace the status; whether the lease was still held.
+        """Extend the lease and replace the status; whether the owner may go on.
 
-        The status becomes valid for readers that have applied position ``at``.
+        It may not where the lease is lost, or the log does not end at ``at``: after a restore from
+        a backup, the status would speak of entries that the log does not have any more. Readers
+        take the status for valid once they have applied ``at``.
         """
 
     def release(self, lease: Lease) -> None:

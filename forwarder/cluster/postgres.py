@@ -113,7 +113,7 @@ RETURNING token"""
 _RENEW: Final = """
 UPDATE gapless.groups SET lease_until = clock_timestamp() + $3::bigint * interval '1 ms',
     status = $4, status_at = $5::bigint, status_written = clock_timestamp()
-WHERE id = $1::bigint AND token = $2::bigint
+WHERE id = $1::bigint AND token = $2::bigint AND head = $5::bigint
 RETURNING token"""
 _RELEASE: Final = """
 UPDATE gapless.groups SET token = NULL, owner = NULL, lease_until = NULL
@@ -453,7 +453,7 @@ class PostgresLog:
         return Lease(token, ttl_ms) if taken else None
 
     def renew(self, lease: Lease, status: bytes, at: int) -> bool:
-        """Extend the lease and replace the status; whether the lease was still held."""
+        """Extend the lease and replace the status; whether the owner may go on."""
         values = self._id(), lease.token, lease.ttl_ms, status, at
         return bool(self._engine.run(_RENEW, *values))
 

@@ -134,7 +134,8 @@ class View:
 
     def _make_epoch(self) -> str:
         """The epoch of the entry that is being applied; before the first, one nobody knows."""
-        return self._epoch or new_epoch()
+        epoch, self._epoch = self._epoch, None
+        return epoch or new_epoch()
 
     @property
     def head(self) -> Head:
@@ -143,7 +144,7 @@ class View:
 
     @property
     def position(self) -> int:
-        """Its position; 0 in an empty view."""
+        """Its position; 0 in an empty view, from which nobody can be served."""
         return self.head.position
 
     @property

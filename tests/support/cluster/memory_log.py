@@ -105,7 +105,7 @@ class MemoryLog:
     def renew(self, lease: Lease, status: bytes, at: int) -> bool:
         """Extend the lease and replace the status."""
         group, now_ms = self._group(), self._engine.clock()
-        if group.token != lease.token:
+        if group.token != lease.token or group.head.position != at:
             return False
         group.until_ms = now_ms + lease.ttl_ms
         group.status = at, status, now_ms

@@ -117,11 +117,19 @@ def test_a_renewed_lease_lasts_longer(log: Log, open_log: Open) -> None:
 
 
 def test_the_latest_status_replaces_the_others(log: Log, lease: Lease, open_log: Open) -> None:
-    for at, content in ((0, b"one\0"), (3, b"")):
+    for at, content in ((0, b"one\0"), (1, b"")):
         assert log.renew(lease, content, at)
         status = open_log("/a").status()
         assert (status.at, status.content) == (at, content)
         assert status.written_ms <= status.now_ms
+        log.append(lease, at, b"index", None)
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_status_of_another_position_is_refused(log: Log, lease: Lease, at: int) -> None:
+    log.append(lease, 0, b"index", None)
+    assert not log.renew(lease, b"status", at)
+    assert log.status().content == b""
 
 
 def test_bodies_are_dropped_up_to_a_position(log: Log, lease: Lease) -> None:
