@@ -89,6 +89,10 @@ class Pattern:
         # RE2's ``$`` is not before a newline at the end, where log messages often have one.
         return message.endswith(b"\n") and self._find(message[:-1]) is not None
 
+    def is_in(self, data: bytes) -> bool:
+        """Whether a literal is anywhere in joined text: the fastest way to find that it is not."""
+        return self._find(data) is not None
+
     def flag_lines(self, data: bytes, ends: Sequence[int]) -> bytes:
         """Whether it matches in each line of joined text: one byte a line, 1 or 0.
 
@@ -140,24 +144,6 @@ def compile_pattern(text: str, *, ignores_case: bool = False) -> Pattern:
         PatternError: It is not a regular expression, or needs what RE2 lacks.
     """
     return Pattern(text, ignores_case=ignores_case)
-
-
-@lru_cache(_COMPILED_MAX)
-def typed_pattern(text: str) -> Pattern:
-    """What a user typed, as a regular expression, or as plain text if it is not one.
-
-    Case matters only if there is an upper-case letter in it (smart case, as in less -i and lnav).
-
-    Raises:
-        PatternError: It is a regular expression that needs what RE2 lacks.
-    """
-    ignores_case = not any(char.isupper() for char in text)
-    try:
-        return Pattern(text, ignores_case=ignores_case)
-    except PatternError as error:
-        if not error.is_syntax:
-            raise
-        return Pattern(text, ignores_case=ignores_case, is_literal=True)
 
 
 def _char_count(data: bytes) -> int:

@@ -147,6 +147,14 @@ def _check_pattern(text: str) -> str:
     return text
 
 
+def _check_expression(text: str) -> str:
+    # The parser imports msgspec, which --help need not wait for.
+    from tui.lines.expressions import parse_expression  # noqa: PLC0415
+
+    parse_expression(_check_text(text))
+    return text
+
+
 def _check_lifecycle(text: str) -> str:
     kind, _, rule = text.partition(":")
     if kind == "pattern" and rule:
@@ -216,8 +224,8 @@ PROFILE: Final = ParsedType("profile", _check_text, complete=completion.complete
 REGION: Final = ParsedType("region", _check_text, complete=completion.complete_region)
 FILTER_PATTERN: Final = ParsedType("filter pattern", _check_filter_pattern)
 """A filter pattern of CloudWatch Logs, as text; AWS checks its syntax."""
-PATTERN: Final = ParsedType("re", _check_pattern)
-"""A regular expression, checked, as text."""
+EXPRESSION: Final = ParsedType("expression", _check_expression)
+"""An expression of filters and searches, checked, as text."""
 LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
 """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked, as text."""
 LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:"))

@@ -19,10 +19,10 @@ from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
     EXECUTION,
+    EXPRESSION,
     FILE,
     LEVEL,
     LEVELS,
-    PATTERN,
     STREAM,
     TARGET,
     TEXT,
@@ -131,8 +131,17 @@ class _TailCommand(click.Command):
     metavar="N",
     help="Lines kept in memory (1,000,000); older ones are fetched again when scrolled to.",
 )
-@click.option("--grep", type=PATTERN, multiple=True, metavar="RE", help="Only lines that match.")
-@click.option("--exclude", type=PATTERN, multiple=True, metavar="RE", help="Hide lines that match.")
+@click.option(
+    "--grep",
+    type=EXPRESSION,
+    multiple=True,
+    metavar="EXPR",
+    help="Only lines that match: text, /regex/, field=value (!= > >= < <=), field~text, "
+    "level>=warn, !x for the opposite. Lower case ignores case.",
+)
+@click.option(
+    "--exclude", type=EXPRESSION, multiple=True, metavar="EXPR", help="Hide lines that match."
+)
 @click.option(
     "--level",
     type=LEVEL,

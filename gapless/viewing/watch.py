@@ -259,6 +259,11 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     return run_until_signal(_print_lines(viewing))
 
 
+def _group_name(targets: Sequence[WatchedTarget], number: int) -> str:
+    """The log group of a target, for filters."""
+    return (targets[number].group or targets[number].name) if number < len(targets) else ""
+
+
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
     from common.patterns import PatternError  # noqa: PLC0415 - with plain
@@ -266,7 +271,12 @@ async def _print_lines(viewing: Viewing) -> int:
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
     try:
-        test = output_filter(viewing.grep, viewing.exclude, viewing.level)
+        test = output_filter(
+            viewing.grep,
+            viewing.exclude,
+            viewing.level,
+            lambda number: _group_name(viewing.targets, number),
+        )
     except PatternError as error:
         raise UsageError(str(error)) from error
     for notice in viewing.notices:

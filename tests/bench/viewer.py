@@ -19,14 +19,15 @@ import psutil
 from textual.app import App, ComposeResult
 from textual.widgets import Log, RichLog
 
-from common.patterns import typed_pattern
 from tests.bench import goals, starts, stream
 from tests.bench.goals import figure
 from tests.support.fake_engine import busy_lines
 from tui.client.holdings import Holdings
+from tui.lines.expressions import parse_expression
 from tui.lines.filters import Filters
+from tui.lines.matching import test_of
 from tui.lines.timeline import Timeline
-from tui.lines.view import MatchingRows, TextTest, View, find_in_timeline
+from tui.lines.view import BlockTest, MatchingRows, View, find_in_timeline
 from wire.messages import Item
 
 LINES: Final = 1_000_000
@@ -36,11 +37,22 @@ RICH_LINES: Final = 20_000
 
 _NEEDLES: Final = (
     ("frame 77", False),
-    ("frame 7[0-9]+ failed", False),
+    ("/frame 7[0-9]+ failed/", False),
     ("frame 77", True),
     ("request=", False),
 )
 """(text, whether to exclude matches); every line contains the last text."""
+
+_FIELDS: Final = (
+    "ms>800",
+    "status!=200",
+    "path=/healthz",
+    "age<9",
+    "n=7",
+    "level>=error",
+    "ms>800 POST",
+)
+"""Expressions with fields: of a third of the lines, of all of them, of none, and of plain lines."""
 
 _NOWHERE: Final = "not in any line"
 
@@ -76,7 +88,10 @@ def _items(count: int) -> Iterator[list[Item]]:
         for number in range(first, first + BATCH):
             at = 1_700_000_000_000 + number * 7
             name = f"{(at << 144) + chance.getrandbits(120):056d}"
-            text = f"{kinds[number % 2_000]} request={chance.getrandbits(96):024x} n={number}"
+            kind, request = kinds[number % 2_000], f"{chance.getrandbits(96):024x}"
+            text = f"{kind} request={request} n={number}"
+            if kind.startswith("{"):
+                text = f'{kind[:-1]},"trace":"request={request}","n":{number}}}'
             stream = f"job/main/{number % 40:04d}"
             batch.append(Item(number + 1, name, at, at + 350, stream, text, "live"))
         yield batch
@@ -133,6 +148,8 @@ def _late(timeline: Timeline) -> str:
 def _looked_for(timeline: Timeline, what: str) -> Iterator[str]:
     for needle, excludes in _NEEDLES:
         yield _filtered(timeline, needle, what, excludes=excludes)
+    for expression in _FIELDS:
+        yield _filtered(timeline, expression, what, excludes=False)
     for needle in dict.fromkeys(needle for needle, _ in _NEEDLES):
         yield _counted(timeline, needle, what)
     for direction in (-1, 1):
@@ -152,14 +169,18 @@ def _filtered(timeline: Timeline, needle: str, what: str, *, excludes: bool) -> 
         f"{what} {'exclude' if excludes else 'filter'} {needle!r}",
         f"first {first:.1f} ms, all {took:.0f} ms ({view.lines:,})",
         goals.FILTER_FIRST.judged(first),
-        goals.FILTER_ALL.judged(took),
+        (goals.FIELDS_ALL if needle in _FIELDS else goals.FILTER_ALL).judged(took),
     )
+
+
+def _test(text: str) -> BlockTest:
+    return test_of(parse_expression(text), lambda _target: "")
 
 
 def _counted(timeline: Timeline, needle: str, what: str) -> str:
     """Measure ``/``: find all matches."""
     began = time.process_time()
-    found = MatchingRows(timeline, TextTest(typed_pattern(needle)), rules=False)
+    found = MatchingRows(timeline, _test(needle), rules=False)
     while found.step():
         pass
     took = (time.process_time() - began) * 1e3
@@ -169,7 +190,7 @@ def _counted(timeline: Timeline, needle: str, what: str) -> str:
 
 def _hunted(timeline: Timeline, direction: int, what: str) -> str:
     """Measure ``n`` and ``N`` when the only match is at the other end."""
-    test = TextTest(typed_pattern(_NOWHERE))
+    test = _test(_NOWHERE)
     at: int | None = 0 if direction > 0 else timeline.row(len(timeline) - 1).key + 1
     began = time.process_time()
     while at is not None:

@@ -222,7 +222,7 @@ def test_a_groups_lines_once_with_options_from_settings(
 
 def test_grep_exclude_and_lines(moto: RawMoto, group: str, tmp_path: Path) -> None:
     common = ("tail", group, "--no-follow", "--output", "raw", *aws(moto))
-    assert run(tmp_path, *common, "--grep", "line [3-5]", "--exclude", "4").stdout == (
+    assert run(tmp_path, *common, "--grep", "/line [3-5]/", "--exclude", "4").stdout == (
         "line 3\nline 5\n"
     )
     assert run(tmp_path, *common, "--lines", "2").stdout == "line 8\nline 9\n"
@@ -264,7 +264,7 @@ def test_limits_of_a_run_skip_nothing_that_its_consumer_is_owed(
     refused = run(tmp_path, *common, "--resume", "archive", "--grep", "line")
     assert refused.returncode == 2
     assert "choose another --resume NAME" in one_line(refused)
-    matching = run(tmp_path, *common, "--resume", "other", "--grep", "line [3-5]").stdout
+    matching = run(tmp_path, *common, "--resume", "other", "--grep", "/line [3-5]/").stdout
     assert matching == "line 3\nline 4\nline 5\n"
 
 

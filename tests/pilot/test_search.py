@@ -33,7 +33,7 @@ def marked(screen: Screen) -> list[str]:
 async def test_a_search_goes_to_the_newest_match_and_on() -> None:
     async with running(mixed()) as screen:
         await screen.press("slash")
-        await screen.type("line 1[0-9]5")
+        await screen.type("/line 1[0-9]5/")
         assert cursor(screen) == "WARN line 195"
         assert "10/10" in screen.lines[-2]
         await screen.press("N")
@@ -188,7 +188,7 @@ async def test_filters_that_match_no_line_say_so() -> None:
         assert "Ctrl+F disables them" in screen.text
 
 
-async def test_a_broken_expression_is_plain_text() -> None:
+async def test_a_text_is_not_a_regular_expression() -> None:
     engine = FakeEngine()
     engine.add([make_line(1, "array[(x"), make_line(2, "other")])
     async with running(engine) as screen:
@@ -297,7 +297,7 @@ async def test_a_match_beyond_the_rows_filtered_so_far_is_shown() -> None:
         sieve = screen.app.log_view._view.matching
         assert sieve is not None
         assert not sieve.is_done
-        search.submit("search", "line 7$")
+        search.submit("search", "/line 7$/")
         await screen.app.workers.wait_for_complete()
         assert cursor(screen) == "INFO line 7"
         assert sieve.is_done
@@ -306,7 +306,7 @@ async def test_a_match_beyond_the_rows_filtered_so_far_is_shown() -> None:
 async def test_the_next_level_is_found_among_lines_that_pass_the_filters() -> None:
     async with running(mixed(100)) as screen:
         await screen.press("f")
-        await screen.type("line .[35]")
+        await screen.type("/line .[35]/")
         await screen.press("W")
         assert cursor(screen) == "WARN line 95"
         await screen.press("W")
@@ -319,7 +319,7 @@ async def test_the_next_level_is_found_among_lines_that_pass_the_filters() -> No
 async def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(key: str) -> None:
     async with running(mixed(20)) as screen:
         await screen.press(key)
-        await screen.type("(?=x)y")
+        await screen.type("/(?=x)y/")
         assert "look-around is not supported" in "\n".join(screen.lines)
         assert marked(screen) == []
         assert not screen.app._search.filters.has_any

@@ -2,6 +2,7 @@
 
 Pure: nothing here draws, waits or reads a clock.
 
-Faces: rows, levels, structure, timeline, view, viewport, filters, counts, keys, packed.
+Faces: rows, levels, structure, expressions, matching, timeline, view, viewport, filters, counts,
+keys, packed.
 May import: common.ranges, wire.
 """

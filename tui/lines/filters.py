@@ -1,19 +1,19 @@
-"""The filters that decide which lines are shown: texts, values, log streams, minimum level. Pure.
+"""The filters that decide which lines are shown: expressions, log streams, minimum level. Pure.
 
 ``OutputFilter`` serves ``gapless tail --output``; ``Filters`` is what the user edits on screen.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-from common.patterns import Pattern, compile_pattern, typed_pattern
 from common.ranges import RangeSet
+from tui.lines.expressions import Expression, parse_expression
 from tui.lines.levels import LEVELS, at_least, level_of
+from tui.lines.matching import GroupName, test_of
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Line
 from tui.lines.view import (
@@ -21,7 +21,6 @@ from tui.lines.view import (
     SLICE_ROWS,
     BlockTest,
     LinePredicate,
-    TextTest,
     and_flags,
     invert_flags,
 )
@@ -31,197 +30,69 @@ CHIPS_MAX: Final = 20
 
 
 class OutputFilter(msgspec.Struct, frozen=True):
-    """Patterns that a line must match, or must not, and its minimum level."""
+    """Tests that a line must pass, or must not, and its minimum level."""
 
-    include: tuple[Pattern, ...] = ()
-    exclude: tuple[Pattern, ...] = ()
+    include: tuple[LinePredicate, ...] = ()
+    exclude: tuple[LinePredicate, ...] = ()
     level: str | None = None
     """One of ``LEVELS``; a line without a level counts as INFO."""
 
     def passes(self, line: Line) -> bool:
-        """Whether a line is printed: it matches all of ``include`` and none of ``exclude``."""
-        message = line.message
+        """Whether a line is printed: it passes all of ``include`` and none of ``exclude``."""
         return (
-            all(pattern.matches(message) for pattern in self.include)
-            and not any(pattern.matches(message) for pattern in self.exclude)
-            and (self.level is None or at_least(level_of(message), self.level))
+            all(test(line) for test in self.include)
+            and not any(test(line) for test in self.exclude)
+            and (self.level is None or at_least(level_of(line.message), self.level))
         )
 
 
 def output_filter(
-    include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    level: str | None = None,
+    group_name: GroupName = lambda _target: "",
 ) -> OutputFilter:
-    """A filter from command-line arguments.
+    """A filter from command-line arguments, which are expressions.
 
     Raises:
-        PatternError: A text is not a regular expression, or one that needs backtracking.
+        PatternError: An expression is invalid.
     """
-    return OutputFilter(
-        tuple(map(compile_pattern, include)), tuple(map(compile_pattern, exclude)), level
-    )
 
+    def tests(texts: Sequence[str]) -> tuple[LinePredicate, ...]:
+        return tuple(test_of(parse_expression(text), group_name) for text in texts)
 
-Scalar = str | int | float | bool | None
-Step = str | int
-"""A key of a JSON object, or an index of a list."""
-
-TREE_DEPTH_MAX: Final = 100
-"""Nesting up to which JSON is shown as a tree: its size grows with length times depth."""
-
-_INDENT: Final = "  "
-_MISSING: Final = object()
-
-
-class Value(msgspec.Struct, frozen=True):
-    """A value of a line that lines can be filtered by: of a field, or within its JSON."""
-
-    kind: Literal["stream", "level", "origin", "group", "json"]
-    path: tuple[Step, ...]
-    """Path from the top of the JSON; for other kinds, the name to show."""
-    value: Scalar
-    label: str = ""
-    """Text shown instead of the value, if it is not the value itself."""
-
-    @property
-    def text(self) -> str:
-        """Path and value: ``user.roles[0]=admin``."""
-        name = ""
-        for step in self.path:
-            name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
-        value = self.value if isinstance(self.value, str) else json.dumps(self.value)
-        return f"{name}={self.label or value}"
-
-    def matches(self, line: Line) -> bool:
-        """Whether a line has this value."""
-        match self.kind:
-            case "stream":
-                return line.stream == self.value
-            case "level":
-                return level_of(line.message) == self.value
-            case "origin":
-                return line.origin == self.value
-            case "group":
-                return line.target == self.value
-            case _:
-                return self._is_in_json(line.message)
-
-    def flags(self, block: PackedRows) -> bytes:
-        """One byte for each line of a block: 1 if it has this value, else 0."""
-        match self.kind:
-            case "stream":
-                return block.flags_of_streams(lambda name: name == self.value)
-            case "level":
-                return block.flags_of_levels(lambda level: level == self.value)
-            case "origin":
-                return block.flags_of_origin(str(self.value))
-            case "group":
-                assert isinstance(self.value, int), "a log group is known by its target's number"
-                return block.keys.flags_of_target(self.value)
-            case _:
-                return bytes(map(self._is_in_json, block.messages()))
-
-    def _is_in_json(self, message: str) -> bool:
-        value = self.value
-        # Most lines need not be parsed: a plain word can be written in JSON in one way only.
-        if isinstance(value, str) and value.isascii() and value.isalnum() and value not in message:
-            return False
-        found = parse_json(message)
-        for step in self.path:
-            if isinstance(found, dict) and isinstance(step, str):
-                found = found.get(step, _MISSING)
-            elif isinstance(found, list) and isinstance(step, int) and step < len(found):
-                found = found[step]
-            else:
-                return False
-        return type(found) is type(value) and found == value
-
-
-def parse_json(message: str) -> object:
-    """The JSON object or list that a message consists of; None if it is neither."""
-    if not message.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        found: object = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def json_tree(found: object) -> list[tuple[str, Value | None]] | None:
-    """A JSON object or list as indented lines, each with the scalar on it.
-
-    None if it is nested too deeply to be shown as a tree.
-    """
-    lines: list[tuple[str, Value | None]] = []
-    is_whole = _walk(lines, found, (), "", "")
-    return lines if is_whole else None
-
-
-def _walk(
-    lines: list[tuple[str, Value | None]],
-    found: object,
-    path: tuple[Step, ...],
-    before: str,
-    after: str,
-) -> bool:
-    """Append the lines of a value; False where it is nested too deeply."""
-    if len(path) > TREE_DEPTH_MAX:
-        return False
-    indent = _INDENT * len(path)
-    children: list[tuple[str, Step, object]]
-    if isinstance(found, dict):
-        children = [(f"{_dump(key)}: ", key, one) for key, one in found.items()]
-        opening, closing = "{", "}"
-    elif isinstance(found, list):
-        children = [("", index, one) for index, one in enumerate(found)]
-        opening, closing = "[", "]"
-    else:
-        assert found is None or isinstance(found, str | int | float | bool), "JSON has no more"
-        lines.append((f"{indent}{before}{_dump(found)}{after}", Value("json", path, found)))
-        return True
-    if not children:
-        lines.append((f"{indent}{before}{opening}{closing}{after}", None))
-        return True
-    lines.append((f"{indent}{before}{opening}", None))
-    for number, (name, step, one) in enumerate(children, 1):
-        comma = "," if number < len(children) else ""
-        if not _walk(lines, one, (*path, step), name, comma):
-            return False
-    lines.append((f"{indent}{closing}{after}", None))
-    return True
-
-
-def _dump(found: object) -> str:
-    return json.dumps(found, ensure_ascii=False)
+    return OutputFilter(tests(include), tests(exclude), level)
 
 
 class Chip:
-    """One filter, shown as a chip: a text or value that lines must have, or must not.
+    """One filter, shown as a chip: an expression that lines must match, or must not.
 
     Attributes:
-        criterion: The text or value.
+        expression: The expression.
+        text: The expression as it was typed.
         excludes: Whether lines that match are hidden, instead of being the only ones shown.
         hits: Number of lines that match, of those tested so far.
     """
 
-    def __init__(self, criterion: str | Value, *, excludes: bool) -> None:
-        self.criterion = criterion
+    def __init__(
+        self, criterion: str | Expression, group_name: GroupName, *, excludes: bool
+    ) -> None:
+        self.text = str(criterion)
+        self.expression = parse_expression(criterion) if isinstance(criterion, str) else criterion
         self.excludes = excludes
         self.hits = 0
-        if isinstance(criterion, str):
-            self.text = criterion
-            test = TextTest(typed_pattern(criterion))
-            self.matches: LinePredicate = test
-            self.flags = test.flags
-        else:
-            self.text = criterion.text
-            self.matches, self.flags = criterion.matches, criterion.flags
+        self.test = test_of(self.expression, group_name)
 
 
 class Filters:
-    """All filters: chips, which must all let a line pass, log streams, and the minimum level."""
+    """All filters: chips, which must all let a line pass, log streams, and the minimum level.
 
-    def __init__(self) -> None:
+    Args:
+        group_name: The log group of a target.
+    """
+
+    def __init__(self, group_name: GroupName = lambda _target: "") -> None:
+        self._group_name = group_name
         self.chips: list[Chip] = []
         self.minimum_level = LEVELS[0]
         self.only_streams: frozenset[str] = frozenset()
@@ -263,14 +134,15 @@ class Filters:
         """Show all streams."""
         self.only_streams = self.hidden_streams = frozenset()
 
-    def add(self, criterion: str | Value, *, excludes: bool) -> None:
+    def add(self, criterion: str | Expression, *, excludes: bool) -> None:
         """Add a chip and enable all filters; beyond ``CHIPS_MAX`` the oldest chip is removed.
 
         Raises:
-            PatternError: The text is a regular expression that cannot be used; nothing changes.
+            PatternError: The text is an invalid expression; nothing changes.
         """
-        if all((one.criterion, one.excludes) != (criterion, excludes) for one in self.chips):
-            self.chips = [*self.chips, Chip(criterion, excludes=excludes)][-CHIPS_MAX:]
+        chip = Chip(criterion, self._group_name, excludes=excludes)
+        if all((one.expression, one.excludes) != (chip.expression, excludes) for one in self.chips):
+            self.chips = [*self.chips, chip][-CHIPS_MAX:]
         self.are_enabled = True
 
     def remove(self, index: int) -> None:
@@ -325,8 +197,8 @@ class _FilterTest(BlockTest):
         self._minimum = filters.minimum_level if filters.minimum_level != LEVELS[0] else None
         self._shows = filters.shows_stream if filters.limits_streams else None
         self._counting = counting
-        must_parse = any(isinstance(chip.criterion, Value) for chip in self._chips)
-        self.slice_rows = READ_ROWS if must_parse or self._minimum else SLICE_ROWS
+        least = min((chip.test.slice_rows for chip in self._chips), default=SLICE_ROWS)
+        self.slice_rows = READ_ROWS if self._minimum else least
         self._evicted = RangeSet()
         """Keys of lines that were counted before they left memory."""
         self._lowest: int | None = None
@@ -344,7 +216,7 @@ class _FilterTest(BlockTest):
         if self._lowest is None or line.key < self._lowest:
             self._lowest = line.key
         for chip in self._chips:
-            if chip.matches(line):
+            if chip.test(line):
                 chip.hits += counts
                 passes = passes and not chip.excludes
             elif not chip.excludes:
@@ -360,7 +232,7 @@ class _FilterTest(BlockTest):
         first = block.keys[0]
         self._lowest = first if self._lowest is None else min(self._lowest, first)
         for chip in self._chips:
-            found = chip.flags(block)
+            found = chip.test.flags(block)
             chip.hits += self._counting and found.count(1)
             found = invert_flags(found) if chip.excludes else found
             passing = found if passing is None else and_flags(passing, found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, compress
 from typing import Final, Self
 
@@ -50,11 +50,13 @@ class PackedKeys:
         unpack = int.from_bytes
         return [unpack(data[at : at + KEY_BYTES], "big") for at in range(0, len(data), KEY_BYTES)]
 
-    def flags_of_target(self, target: int) -> bytes:
-        """One byte a key: 1 if it belongs to the target, else 0."""
+    def flags_of_targets(self, passes: Callable[[int], bool]) -> bytes:
+        """One byte a key: 1 if its target's number passes a test, else 0."""
+        targets = bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES])
         table = bytearray(1 << TARGET_BITS)
-        table[target] = 1
-        return bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES]).translate(table)
+        for target in set(targets):
+            table[target] = passes(target)
+        return targets.translate(table)
 
     def slice(self, begin: int, end: int) -> Self:
         """A copy of the keys at the indexes ``begin`` to ``end``, exclusive, still packed."""

@@ -96,6 +96,7 @@ class PackedRows:
         "_columns",
         "_compressed",
         "_ends",
+        "_has_colours",
         "_is_ascii",
         "_late",
         "_levels",
@@ -118,6 +119,7 @@ class PackedRows:
         texts = JoinedTexts.of([row.message for row in lines])
         self._ends = array("I", texts.ends)
         self._is_ascii = texts.is_ascii
+        self._has_colours = texts.has_colours
         self._columns: _LineColumns | None = _LineColumns(
             self._joined(texts.data),
             array("Q", [row.seq for row in lines]),
@@ -172,11 +174,22 @@ class PackedRows:
 
     def messages(self) -> list[str]:
         """The message of each row, empty for a rule."""
-        return self._texts().all()
+        return self.texts().all()
+
+    def texts(self) -> JoinedTexts:
+        """The messages, joined; if compressed, decompressed for this call only."""
+        if self._columns is not None:
+            return self._columns.texts
+        assert self._compressed is not None, "one of the two forms is held"
+        return self._joined(decompressed(self._compressed[0]))
+
+    def shown_texts(self) -> JoinedTexts:
+        """The messages as they are shown: without colour codes."""
+        return self.texts().without_colours() if self._has_colours else self.texts()
 
     def flags_of_pattern(self, pattern: Pattern) -> bytes:
-        """One byte a row: 1 if its message matches, else 0; undefined for a rule."""
-        return flag_matches(pattern, self._texts())
+        """One byte a row: 1 if its message matches as shown, else 0; undefined for a rule."""
+        return flag_matches(pattern, self.shown_texts())
 
     def flags_of_streams(self, shows: Callable[[str], bool]) -> bytes:
         """One byte a row: 1 if its log stream passes a test, else 0."""
@@ -255,13 +268,6 @@ class PackedRows:
         assert self._compressed is not None, "one of the two forms is held"
         data, others = map(decompressed, self._compressed)
         return _split_columns(self._joined(data), others, len(self))
-
-    def _texts(self) -> JoinedTexts:
-        """The messages; if compressed, decompressed for this call only."""
-        if self._columns is not None:
-            return self._columns.texts
-        assert self._compressed is not None, "one of the two forms is held"
-        return self._joined(decompressed(self._compressed[0]))
 
     def _joined(self, data: bytes) -> JoinedTexts:
         return JoinedTexts(data, self._ends, self._is_ascii)

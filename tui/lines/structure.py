@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -38,7 +38,7 @@ Json = Scalar | list["Json"] | dict[str, "Json"]
 _PREFIX_CHARS: Final = 300
 """Characters before an object."""
 
-_MESSAGES: Final = (
+MESSAGE_NAMES: Final = (
     "message", "msg", "@message", "@m", "short_message", "Message", "MESSAGE", "event", "body",
     "Body", "@mt", "MessageTemplate", "text",
 )  # fmt: skip
@@ -75,6 +75,15 @@ _PAIR: Final = re.compile(
 )
 _PLATFORM: Final = "platform."
 
+ADDED_NAMES: Final = ("requestId", "host", "tag", "pid", "Version")
+"""Fields that are named here, and not by the line."""
+
+_OPENING: Final = re.compile(
+    rf"(?:{_LAMBDA_LINE.pattern})|(?:{_LAMBDA_PREFIX.pattern})"
+    r"|(?:\s|\x1b\[[0-9;:]*m)*[A-Za-z_@][\w.@/-]{0,63}="
+)
+"""How a line opens that has a structure without being JSON. Others may open like this, too."""
+
 
 class Structure(msgspec.Struct, frozen=True):
     """What a structured line says.
@@ -84,12 +93,14 @@ class Structure(msgspec.Struct, frozen=True):
         fields: All fields in order, objects as ``user.id``; a name may occur several times.
         hidden: Names of the fields that a row does not repeat, because it has columns for them.
         is_platform: Whether the line is Lambda's own, about an invocation.
+        message_name: Name of the field with the message; empty if it is none of them.
     """
 
     message: str
     fields: tuple[tuple[str, Scalar], ...]
     hidden: frozenset[str] = frozenset()
     is_platform: bool = False
+    message_name: str = ""
 
     def row_fields(self) -> Iterator[tuple[str, str]]:
         """The fields that a row shows after the message, as texts."""
@@ -97,21 +108,34 @@ class Structure(msgspec.Struct, frozen=True):
             if name not in self.hidden:
                 yield name, field_text(value)
 
-    def values(self, name: str) -> list[Scalar]:
-        """All values of a field."""
-        return [value for one, value in self.fields if one == name]
-
 
 def field_text(value: Scalar) -> str:
     """A value as JSON writes it, but a string without quotation marks."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def structure_of(message: str) -> Structure | None:
-    """The structure of a line; None for plain text and for a line that is too long."""
-    if len(message) > STRUCTURE_CHARS_MAX:
+def structure_of(message: str, *, again: bool = True) -> Structure | None:
+    """The structure of a line; None for plain text and for a line that is too long.
+
+    Args:
+        message: The line.
+        again: Whether it will probably be asked for again, as when it is drawn.
+    """
+    if is_plain(message):
         return None
-    return _cached(message) if len(message) <= _CACHED_CHARS else _structure_of(message)
+    if again and len(message) <= _CACHED_CHARS:
+        return _cached(message)
+    return _structure_of(message)
+
+
+def is_plain(message: str) -> bool:
+    """Whether a line certainly has no structure; takes a twentieth of the time of parsing it."""
+    if len(message) > STRUCTURE_CHARS_MAX:
+        return True
+    is_json = message.find("{", 0, _PREFIX_CHARS) >= 0 and message.rstrip().endswith("}")
+    if is_json or _OPENING.match(message) is not None:
+        return False
+    return "\x1b" not in message or _OPENING.match(without_colours(message)) is None
 
 
 def _structure_of(message: str) -> Structure | None:
@@ -130,7 +154,7 @@ def _parse(text: str, depth: int) -> Structure | None:
     prefix = _LAMBDA_PREFIX.match(text)
     if prefix is not None:
         return _behind_lambda_prefix(text, prefix, depth)
-    if "{" in text[:_PREFIX_CHARS]:
+    if "{" in text[:_PREFIX_CHARS] and text.rstrip().endswith("}"):
         found = _parse_json(text, depth)
         if found is not None:
             return found
@@ -175,18 +199,41 @@ class _Pairs(list[tuple[str, object]]):
 
 
 def _pairs_of(text: str) -> _Pairs | None:
+    found = json_value(text)
+    return found if isinstance(found, _Pairs) else None
+
+
+def json_value(text: str) -> object:
+    """The JSON object (see ``members_of``) or list that a text consists of; else None."""
     try:
-        found = json.loads(text, object_pairs_hook=_Pairs)
+        found: object = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, _Pairs) else None
+    return found if isinstance(found, list) else None
+
+
+def members_of(value: object) -> Sequence[tuple[str, object]] | None:
+    """Names and values of a JSON object, of which several may be equal; None: it is none."""
+    return value if isinstance(value, _Pairs) else None
+
+
+def json_in(message: str) -> tuple[str, object] | None:
+    """The JSON object or list that a line ends with, and the text before it; None: there is none.
+
+    Lists are found only where a line begins with one.
+    """
+    start = message.find("{", 0, _PREFIX_CHARS)
+    if message.lstrip()[:1] == "[" and (found := json_value(message)) is not None:
+        return "", found
+    found = json_value(message[start:]) if start >= 0 else None
+    return None if found is None else (message[:start], found)
 
 
 def _structure_of_pairs(pairs: _Pairs, depth: int) -> Structure:
     by_name = dict(pairs)
     fields: list[tuple[str, Scalar]] = []
     hidden: set[str] = set()
-    name = _message_name(by_name)
+    name = message_name_of(by_name)
     text = by_name[name] if name is not None else ""
     inner = _parse(text, depth - 1) if isinstance(text, str) and text else None
     if inner is not None:
@@ -205,8 +252,13 @@ def _structure_of_pairs(pairs: _Pairs, depth: int) -> Structure:
     if is_platform and not message:
         message = str(kind)
         hidden.add("type")
+    inner_name = inner.message_name if inner is not None else ""
     return Structure(
-        message.rstrip("\n"), tuple(fields[:FIELDS_MAX]), frozenset(hidden), is_platform
+        message.rstrip("\n"),
+        tuple(fields[:FIELDS_MAX]),
+        frozenset(hidden),
+        is_platform,
+        inner_name or name or "",
     )
 
 
@@ -216,9 +268,9 @@ def _has_column(name: str, value: object) -> bool:
     return name in _TIME_NAMES or (name in _LEVEL_NAMES and level_named(value) is not None)
 
 
-def _message_name(by_name: dict[str, object]) -> str | None:
+def message_name_of(by_name: dict[str, object]) -> str | None:
     """The name of the field with the message: FireLens' ``log`` if it holds text."""
-    for name in _MESSAGES:
+    for name in MESSAGE_NAMES:
         if isinstance(by_name.get(name), str):
             return name
     return "log" if isinstance(by_name.get("log"), str) else None
@@ -260,11 +312,11 @@ def _parse_logfmt(text: str) -> Structure | None:
         at = found.end()
     if len(pairs) < 2:  # noqa: PLR2004 - one pair alone may be a sentence
         return None
-    name = next((one for one in _MESSAGES if any(key == one for key, _ in pairs)), None)
+    name = next((one for one in MESSAGE_NAMES if any(key == one for key, _ in pairs)), None)
     message = next((str(value) for key, value in pairs if key == name), "")
     rest = [(key, value) for key, value in pairs if key != name]
     hidden = {key for key, value in rest if _has_column(key, value)}
-    return Structure(message, tuple(rest), frozenset(hidden))
+    return Structure(message, tuple(rest), frozenset(hidden), message_name=name or "")
 
 
 def _unquoted(text: str) -> str:

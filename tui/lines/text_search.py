@@ -6,6 +6,7 @@ a text without special characters, which many messages may have, is searched for
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -17,6 +18,7 @@ from common.patterns import Pattern
 END: Final = b"\xff"
 """Terminator of each message: not a byte of UTF-8, so that no match spans two messages."""
 
+_COLOUR: Final = re.compile(rb"\x1b\[[0-9;:]*m")
 _END_CHAR: Final = END.decode("latin-1")
 
 
@@ -39,6 +41,17 @@ class JoinedTexts(NamedTuple):
             parts = [message.encode("utf-8", "surrogatepass") for message in messages]
             data, sizes = END.join([*parts, b""]), list(map(len, parts))
         return cls(data if messages else b"", list(accumulate(map((1).__add__, sizes))), is_ascii)
+
+    @property
+    def has_colours(self) -> bool:
+        """Whether there may be colour codes (SGR) in a message."""
+        return b"\x1b" in self.data
+
+    def without_colours(self) -> JoinedTexts:
+        """The messages without colour codes."""
+        data = _COLOUR.sub(b"", self.data)
+        sizes = map(len, data.split(END)[:-1])
+        return JoinedTexts(data, list(accumulate(map((1).__add__, sizes))), self.is_ascii)
 
     def one(self, at: int) -> str:
         """The message at an index."""
@@ -78,6 +91,8 @@ def flag_matches(pattern: Pattern, texts: JoinedTexts) -> bytes:
     literal, ignores_case = pattern.literal, pattern.ignores_case
     if not literal or (ignores_case and (not literal.isascii() or _has_other_forms(texts))):
         return pattern.flag_lines(texts.data, texts.ends)
+    if not pattern.is_in(texts.data):
+        return bytes(len(texts.ends))
     return bytes(_flag_literal(literal, texts, ignores_case=ignores_case))
 
 

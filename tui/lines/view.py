@@ -15,7 +15,7 @@ from typing import Final
 from common.patterns import Pattern
 from tui.lines.blocks import PACKED_GAIN, Stretch
 from tui.lines.keys import KeySet
-from tui.lines.levels import at_least, level_of
+from tui.lines.levels import at_least, level_of, without_colours
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.timeline import Timeline
@@ -51,7 +51,7 @@ class BlockTest(ABC):
 
 
 class TextTest(BlockTest):
-    """Passes lines whose message matches a pattern."""
+    """Passes lines whose message, as it is shown, matches a pattern."""
 
     def __init__(self, pattern: Pattern) -> None:
         self._pattern = pattern
@@ -59,7 +59,7 @@ class TextTest(BlockTest):
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
-        return self._pattern.matches(line.message)
+        return self._pattern.matches(without_colours(line.message))
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it matches, else 0."""
@@ -86,23 +86,42 @@ class LevelTest(BlockTest):
         return level is not None and at_least(level, self._minimum)
 
 
-class BothTests(BlockTest):
-    """Passes lines that pass two tests; the first should be the more selective one."""
+class AllTests(BlockTest):
+    """Passes lines that pass several tests, one at least; the first should be the fastest."""
 
-    def __init__(self, one: BlockTest, other: BlockTest) -> None:
-        self._tests = one, other
-        self.slice_rows = min(one.slice_rows, other.slice_rows)
+    def __init__(self, *tests: BlockTest) -> None:
+        self._tests = tests
+        self.slice_rows = min(test.slice_rows for test in tests)
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
-        one, other = self._tests
-        return one(line) and other(line)
+        return all(test(line) for test in self._tests)
 
     def flags(self, block: PackedRows) -> bytes:
-        """One byte a line: 1 if it passes both, else 0."""
-        one, other = self._tests
-        found = one.flags(block)
-        return and_flags(found, other.flags(block)) if 1 in found else found
+        """One byte a line: 1 if it passes all, else 0."""
+        first, *others = self._tests
+        found = first.flags(block)
+        for test in others:
+            if 1 not in found:
+                break
+            found = and_flags(found, test.flags(block))
+        return found
+
+
+class NotTest(BlockTest):
+    """Passes lines that do not pass a test."""
+
+    def __init__(self, test: BlockTest) -> None:
+        self._test = test
+        self.slice_rows = test.slice_rows
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return not self._test(line)
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it does not pass, else 0."""
+        return invert_flags(self._test.flags(block))
 
 
 def and_flags(one: bytes, other: bytes) -> bytes:

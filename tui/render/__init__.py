@@ -2,7 +2,8 @@
 
 Only strips, palette and key_bindings know Textual; all else is pure.
 
-Faces: safe_text, line_format, units, palette, strips, status_text, panel_text, histogram,
+Faces: safe_text, line_format, units, palette, strips, status_text, panel_text, detail_text,
+histogram,
 key_bindings, notifications.
 May import: tui.client.status, tui.lines, common.
 """

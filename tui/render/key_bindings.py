@@ -89,7 +89,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
         difference="less: asks for a letter; lnav: u and U"),
     KeyEntry("→ ←", "scroll right, left along long lines", MOVE,
         (Action("right", "side(1)", "Scroll right"), Action("left", "side(-1)", "Scroll left"))),
-    KeyEntry("/", "search for text or a regular expression", FIND,
+    KeyEntry("/", "search for text, /regex/ or field=value", FIND,
         (Action("slash", "search", "Search"),), label="search", footer_rank=3),
     KeyEntry("n N", "next, previous match", FIND,
         (Action("n", "next_match(1)", "Next match"),

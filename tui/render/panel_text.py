@@ -1,16 +1,13 @@
-"""Texts of the panels: connection, details of a line or rule, help; and text for Textual. Pure.
+"""Texts of the panels: connection, details of a rule, help; and text for Textual. Pure.
 
 A panel is a list of lines, each a list of segments (text and role).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Final
-
-import msgspec
 
 from tui.client.status import (
     STATE_LABELS,
@@ -20,12 +17,10 @@ from tui.client.status import (
     Status,
     TargetStatus,
 )
-from tui.lines.filters import Value, json_tree, parse_json
-from tui.lines.rows import Line, Rule, describe, is_altered
+from tui.lines.rows import Rule, describe, is_altered
 from tui.render import units
 from tui.render.key_bindings import sections
-from tui.render.safe_text import Segment, harmless, segments
-from wire.messages import AlteredText
+from tui.render.safe_text import Segment, harmless
 
 OUTAGES_SHOWN: Final = 12
 HISTORY_SHOWN: Final = 16
@@ -37,9 +32,6 @@ MISSING_SHOWN: Final = 200
 
 REASON_CHARS: Final = 2_000
 """Characters of the reason of a gap or lost range."""
-
-DETAIL_CHARS_MAX: Final = 64 << 10
-"""Characters of a message that the detail panel shows; ``y`` copies all of it."""
 
 TITLE_CHARS: Final = 60
 """Characters of a line in the command palette."""
@@ -56,6 +48,16 @@ _MOUSE: Final = (
     ("drag", "select lines; on the scroll bar: scroll"),
     ("wheel", "scroll; with Shift, along long lines"),
     ("Shift+drag", "the terminal's own selection, in most terminals"),
+)
+_EXPRESSIONS: Final = (
+    ("text", "contains it as it stands; lower case ignores case"),
+    ('"text"', "the same for a text that would mean something else"),
+    ("/regex/", "matches a regular expression (RE2)"),
+    ("name=value", "has this field; also != > >= < <=; numbers as numbers"),
+    ("name~text", "its field contains a text; name~/regex/: matches"),
+    ("level>=warn", "has this level or above; stream=, group=, origin= too"),
+    ("!x", "does not match x"),
+    ("a>5 text !b=c", "all of them match: blanks divide beside a comparison"),
 )
 _SIGNS: Final = (
     ("↑", "gutter.backfill", "backfill: requested history"),
@@ -299,7 +301,9 @@ def _help(*, with_simulator: bool) -> list[tuple[list[Segment], str]]:
             lines.append((_named(key.shown, key.help, "key"), action))
         lines.append(([], ""))
     texts: Text = [[("Mouse", "strong")], *(_named(*one, "accent") for one in _MOUSE), []]
-    texts.append([("Signs before the time", "strong")])
+    texts.append([("Typed after / f x, and --grep: a line that…", "strong")])
+    texts += [_named(*one, "key") for one in _EXPRESSIONS]
+    texts += [[], [("Signs before the time", "strong")]]
     texts += [_named(sign, meaning, role) for sign, role, meaning in _SIGNS]
     texts += [[], [("Status line", "strong")]]
     texts += [_named(word, meaning, role) for word, role, meaning in _STATUS_WORDS]
@@ -321,118 +325,6 @@ def _named(name: str, meaning: str, role: str, meaning_role: str = "text") -> li
 def field(name: str, value: str, role: str = "text") -> list[Segment]:
     """A line with a name and its value."""
     return [(f"{name:<{_FIELD_CELLS}}", "muted"), (value, role)]
-
-
-_ORIGINS: Final = {
-    "live": "live",
-    "backfill": "backfill (requested history)",
-    "repair": "repair (a scan found it; the live path missed it)",
-}
-_JSON: Final = re.compile(
-    r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<ok>"(?:[^"\\]|\\.)*")'
-    r"|(?P<accent>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|(?P<warn>true|false|null)"
-)
-
-
-class DetailText(msgspec.Struct):
-    """The detail panel of a line."""
-
-    lines: Text = []
-    values: dict[int, Value] = {}
-    """Values to filter by, by line number."""
-
-    def add(self, line: list[Segment], value: Value | None = None) -> None:
-        """Add a line, with the value on it."""
-        if value is not None:
-            self.values[len(self.lines)] = value
-        self.lines.append(line)
-
-
-def detail_report(
-    line: Line,
-    *,
-    group: str,
-    level: str | None,
-    confirmed: bool,
-    altered: AlteredText | None = None,
-    zone: tzinfo = UTC,
-) -> DetailText:
-    """The detail panel of a line: the message, JSON as a tree, and all fields of the event."""
-    size = len(line.message)
-    here = units.clock(line.timestamp, zone)
-    local = "" if here == units.clock(line.timestamp) else f", {here} local"
-    text = DetailText()
-    text.add(field("time", f"{units.stamp(line.timestamp)} UTC{local}"))
-    stream = Value("stream", ("stream",), line.stream)
-    text.add(field("log stream", harmless(line.stream)), stream)
-    text.add([])
-    if altered is not None:
-        text.add([("original", "strong")])
-    _add_message(text, line.message[:DETAIL_CHARS_MAX])
-    if size > DETAIL_CHARS_MAX:
-        more = units.plural(size - DETAIL_CHARS_MAX, "more character")
-        text.add([(f"… {more}: y copies all", "control")])
-    text.add([])
-    if altered is not None:
-        _add_altered(text, altered)
-    text.add(
-        field("level", level or "none found"),
-        None if level is None else Value("level", ("level",), level),
-    )
-    text.add(field("source", _ORIGINS[line.origin]), Value("origin", ("source",), line.origin))
-    if line.late_ms:
-        late = f"+{units.duration(line.late_ms)} late: arrived after its time had been verified"
-        text.add(field("late", late, "warn"))
-    if not confirmed:
-        why = "not sent again in the forwarder's new epoch"
-        text.add(field("unconfirmed", why, "bad"))
-    text.add(field("ingested", _ingested(line)))
-    text.add(field("log group", harmless(group)), Value("group", ("group",), line.target, group))
-    text.add(field("event id", harmless(line.id)))
-    text.add(field("seq", units.number(line.seq)))
-    text.add(field("size", units.plural(size, "character")))
-    return text
-
-
-def _add_altered(text: DetailText, altered: AlteredText) -> None:
-    """Add the text that CloudWatch returns by now, as far as the forwarder sends it."""
-    message = altered.message or ""
-    text.add([("CloudWatch now returns", "bad")])
-    _add_message(text, message)
-    if altered.length > len(message):
-        more = units.plural(altered.length - len(message), "more character")
-        text.add([(f"… {more}: read them in CloudWatch", "control")])
-    text.add([])
-
-
-def _ingested(line: Line) -> str:
-    if line.ingestion_time is None:
-        return "unknown (the live path does not deliver it)"
-    lag = units.duration(line.ingestion_time - line.timestamp)
-    return f"{units.stamp(line.ingestion_time)} UTC, {lag} later"
-
-
-def _add_message(text: DetailText, message: str) -> None:
-    found = parse_json(message)
-    lines = None if found is None else json_tree(found)
-    if lines is None:
-        for part in message.split("\n"):
-            text.add(segments(part))
-        return
-    for line, value in lines:
-        text.add(list(_coloured(line)), value)
-
-
-def _coloured(line: str) -> Iterable[Segment]:
-    """A line of JSON with roles for keys, strings, numbers and literals."""
-    at = 0
-    for found in _JSON.finditer(line):
-        yield from segments(line[at : found.start()])
-        role = found.lastgroup or "message"
-        for text, part in segments(found[0]):
-            yield text, role if part == "message" else part
-        at = found.end()
-    yield from segments(line[at:])
 
 
 _BRACKETS: Final = str.maketrans("[]", "()")

@@ -26,7 +26,7 @@ from common.errors import exit_code_of_signal
 from tui.client import saved
 from tui.client.engine import Engine
 from tui.client.status import Status
-from tui.lines.filters import Value
+from tui.lines.expressions import Comparison
 from tui.lines.levels import level_of
 from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.view import View
@@ -130,7 +130,7 @@ class ViewerApp(ThemedApp):
         self._prompt = Prompt()
         self._key_bar = KeyBar(palette, controls=controls is not None)
         show, run, now = self.show_message, self._run_exclusively, self._now
-        self._search = Search(engine.timeline, view, self.log_view, show, run)
+        self._search = Search(engine.timeline, view, self.log_view, show, run, self._group_name)
         self._navigation = Navigation(
             view, self.log_view, bookmarks, bookmarks_path, show, run, now
         )
@@ -269,6 +269,10 @@ class ViewerApp(ThemedApp):
         """The zone that times are shown in: local if the time column is, else UTC."""
         return self._zone if self.log_view.time_mode is TimeMode.LOCAL else UTC
 
+    def _group_name(self, target: int) -> str:
+        targets = self._engine.status.targets
+        return (targets[target].group or targets[target].name) if target < len(targets) else ""
+
     def _now(self) -> tuple[int, tzinfo]:
         return self._clock(), self.display_zone
 
@@ -353,7 +357,7 @@ class ViewerApp(ThemedApp):
     def _run_exclusively(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
         self.run_worker(DeferredCall(work), group=name, exclusive=True)
 
-    def _filter_by_value(self, value: Value, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
+    def _filter_by_value(self, value: Comparison, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
         self._search.filter_by_value(value, excludes=excludes)
         self._update_bars()
 
@@ -376,7 +380,7 @@ class ViewerApp(ThemedApp):
                 self._palette.adapt(name), "go to this line", partial(self.log_view.go_to, row)
             )
         for value in self._side_panel.values():
-            text = self._palette.adapt(palette_title(value.text))
+            text = self._palette.adapt(palette_title(str(value)))
             for excludes, how in ((False, "Only lines with"), (True, "Only lines without")):
                 choose = partial(self._filter_by_value, value, excludes)
                 yield SystemCommand(f"{how} {text}", "filter by this value", choose)

@@ -8,20 +8,21 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from common.patterns import Pattern, PatternError, typed_pattern
+from common.patterns import Pattern, PatternError
 from tui.lines.counts import LineCounter
-from tui.lines.filters import Filters, Value
+from tui.lines.expressions import Comparison, Expression, parse_expression
+from tui.lines.filters import Filters
 from tui.lines.levels import LEVELS
+from tui.lines.matching import GroupName, highlight_of, test_of
 from tui.lines.rows import Change
 from tui.lines.timeline import Timeline
 from tui.lines.view import (
     CONTEXT_AMOUNTS,
+    AllTests,
     BlockTest,
-    BothTests,
     Found,
     LevelTest,
     MatchingRows,
-    TextTest,
     View,
     find_in_timeline,
     find_in_view,
@@ -36,13 +37,32 @@ from tui.screen.widgets.prompt import Kind
 _PATTERN_CHARS: Final = 16
 
 
+class _Searched:
+    """What is searched for."""
+
+    def __init__(self, text: str, group_name: GroupName) -> None:
+        expression: Expression = parse_expression(text)
+        self.text = text
+        self.test = test_of(expression, group_name)
+        self.highlight = highlight_of(expression)
+
+
 class Search:
-    """The pattern that is searched for, the filters, and the way to the next match."""
+    """The expression that is searched for, the filters, and the way to the next match.
+
+    ``group_name`` returns the log group of a target.
+    """
 
     def __init__(
-        self, timeline: Timeline, view: View, log: LogView, show: ShowMessage, run: RunExclusively
+        self,
+        timeline: Timeline,
+        view: View,
+        log: LogView,
+        show: ShowMessage,
+        run: RunExclusively,
+        group_name: GroupName,
     ) -> None:
-        self.filters = Filters()
+        self.filters = Filters(group_name)
         self.generation = 0
         """How often the filters have changed."""
         self._timeline = timeline
@@ -50,7 +70,8 @@ class Search:
         self._log = log
         self._show = show
         self._run = run
-        self._pattern: Pattern | None = None
+        self._group_name = group_name
+        self._searched: _Searched | None = None
         self._matches: MatchingRows | None = None
         self._tally: LineCounter | None = None
         self._context_lines = CONTEXT_AMOUNTS[0]
@@ -66,8 +87,13 @@ class Search:
     def preview(self, kind: Kind, text: str) -> None:
         """Highlight the matches of a search that is being typed."""
         if kind == "search":
-            with suppress(PatternError):  # shown once it is entered
-                self._log.highlight(typed_pattern(text) if text else self._pattern)
+            with suppress(PatternError):  # the prompt shows what is wrong
+                typed = highlight_of(parse_expression(text)) if text else self._highlight
+                self._log.highlight(typed)
+
+    @property
+    def _highlight(self) -> Pattern | None:
+        return None if self._searched is None else self._searched.highlight
 
     def submit(self, kind: Kind, text: str | None) -> None:
         """Search or filter for what was entered in the prompt; None means Esc."""
@@ -78,14 +104,14 @@ class Search:
                 self.filters.add(text, excludes=kind == "exclude")
                 self.refilter()
         except PatternError as error:
-            self._log.highlight(self._pattern)
+            self._log.highlight(self._highlight)
             self._show(harmless(str(error)))
 
     def match_count(self) -> list[Chunk]:
         """Number of the match under the cursor, and of all: ``/timeout 3/128``."""
-        if self._pattern is None or self._matches is None:
+        if self._searched is None or self._matches is None:
             return []
-        text = harmless(self._pattern.text)
+        text = harmless(self._searched.text)
         short = text if len(text) <= _PATTERN_CHARS else f"{text[: _PATTERN_CHARS - 1]}…"
         keys = self._matches.keys
         total = units.number(len(keys)) + ("" if self._matches.is_done else "+")
@@ -97,10 +123,10 @@ class Search:
 
     def go_to_match(self, direction: int, *, here: bool = False) -> None:
         """Go to the next (1) or previous (-1) match; ``here``: the cursor's row counts, too."""
-        if self._pattern is None:
+        if self._searched is None:
             self._show("nothing to search for: / starts a search")
             return
-        self._find_next(TextTest(self._pattern), direction, "match", here=here)
+        self._find_next(self._searched.test, direction, "match", here=here)
 
     def go_to_level(self, level: str, direction: int) -> None:
         """Go to the next (1) or previous (-1) line of a level or above."""
@@ -108,7 +134,7 @@ class Search:
 
     def clear(self) -> bool:
         """Clear the search, or else the filters; returns False if there was neither."""
-        if self._pattern is not None:
+        if self._searched is not None:
             self._search("")
             return True
         if self.filters.has_any:
@@ -119,19 +145,19 @@ class Search:
 
     def _search(self, text: str | None) -> None:
         if text is not None:
-            self._pattern = typed_pattern(text) if text else None
+            self._searched = _Searched(text, self._group_name) if text else None
             self._count_matches()
-        self._log.highlight(self._pattern)
+        self._log.highlight(self._highlight)
         if text:
             self.go_to_match(-1 if self._log.place.following else 1, here=True)
 
     def _count_matches(self) -> None:
         """Count the matches among the rows that pass the filters, from the start."""
-        if self._pattern is None:
+        if self._searched is None:
             self._matches = None
             return
-        matches, keep = TextTest(self._pattern), self.filters.test(counting=False)
-        test = matches if keep is None else BothTests(matches, keep)
+        matches, keep = self._searched.test, self.filters.test(counting=False)
+        test = matches if keep is None else AllTests(matches, keep)
         self._matches = MatchingRows(self._timeline, test, rules=False)
         self._run(self._test_rows, "filter rows")
 
@@ -164,7 +190,7 @@ class Search:
             return find_in_timeline(self._timeline, start, direction, test)
         if self._context_lines:  # the view has rows that do not pass the filters, too
             return find_in_view(self._view, start, direction, test)
-        return find_in_timeline(self._timeline, start, direction, BothTests(test, keep))
+        return find_in_timeline(self._timeline, start, direction, AllTests(test, keep))
 
     async def _wait_until_shown(self, key: int) -> None:
         """Filter on until the view contains a row that was found."""
@@ -185,7 +211,7 @@ class Search:
         self.filters.minimum_level = level or self.filters.minimum_level
         self.refilter()
 
-    def filter_by_value(self, value: Value, *, excludes: bool) -> None:
+    def filter_by_value(self, value: Comparison, *, excludes: bool) -> None:
         """Show only lines that have a value, or only those that have not."""
         self.filters.add(value, excludes=excludes)
         self.refilter()

@@ -17,15 +17,15 @@ from textual.widget import Widget
 
 from tui.client.engine import Engine
 from tui.lines.counts import LineCounter, LineVolume, StreamCounts, count_all_lines
-from tui.lines.filters import Value
+from tui.lines.expressions import Comparison
 from tui.lines.levels import level_of
 from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.timeline import Timeline
 from tui.render import histogram, panel_text, units
 from tui.render import line_format as fmt
+from tui.render.detail_text import DetailText, detail_report
 from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, ShadedRange, shades
 from tui.render.palette import Palette
-from tui.render.panel_text import DetailText, detail_report
 from tui.render.safe_text import Segment
 from tui.screen.ports import RunExclusively
 from tui.screen.search import Search
@@ -223,7 +223,7 @@ class SidePanel:
         self.pane.border_subtitle = _VALUES_HINT if detail.values else _HINT
         self.pane.show(content, detail.lines, detail.values, from_top=from_top)
 
-    def values(self) -> list[Value]:
+    def values(self) -> list[Comparison]:
         """The values that can be filtered by; none unless the details are open."""
         return list(self._detail().values.values()) if self._content == "detail" else []
 

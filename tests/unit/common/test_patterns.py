@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.concurrency import in_thread
-from common.patterns import SPANS_MAX, PatternError, compile_pattern, typed_pattern
+from common.patterns import SPANS_MAX, Pattern, PatternError, compile_pattern
 
 MB = 1 << 20
 ERRORS = ("error " * MB)[:MB]
@@ -65,19 +65,18 @@ async def test_the_event_loop_goes_on_while_a_thread_searches() -> None:
     ],
 )
 def test_what_is_lacking_is_rejected_with_the_reason(text: str, why: str) -> None:
-    for compiled in (compile_pattern, typed_pattern):
-        with pytest.raises(PatternError, match=f"cannot be used: {why}$") as caught:
-            compiled(text)
-        assert not caught.value.is_syntax
-        assert "\n" not in str(caught.value)
+    with pytest.raises(PatternError, match=f"cannot be used: {why}$") as caught:
+        compile_pattern(text)
+    assert not caught.value.is_syntax
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["(", "a[b", "*a", "c++", "x\\", "a)", r"\Z", "[z-a]", "(?P<a"])
-def test_what_is_no_expression_is_plain_text_if_typed(text: str) -> None:
+def test_what_is_no_expression_is_rejected_unless_it_is_literal(text: str) -> None:
     with pytest.raises(PatternError, match="is not a regular expression: ") as caught:
         compile_pattern(text)
     assert caught.value.is_syntax
-    typed = typed_pattern(text)
+    typed = Pattern(text, ignores_case=True, is_literal=True)
     assert typed.literal == text
     assert typed.matches(f"x{text}y")
     assert not typed.matches("other")
@@ -87,14 +86,6 @@ def test_what_is_no_expression_is_plain_text_if_typed(text: str) -> None:
 def test_text_that_is_not_unicode_is_rejected() -> None:
     with pytest.raises(PatternError, match="is not valid Unicode"):
         compile_pattern("\ud800")
-
-
-def test_typed_search_texts() -> None:
-    assert typed_pattern("err|warn").matches("a WARNING")
-    assert not typed_pattern("Warn").matches("WARN")
-    assert typed_pattern("a[b").matches("xa[b")
-    assert typed_pattern("größe").matches("GRÖSSE") is False
-    assert typed_pattern("ärger").matches("ÄRGER")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +135,7 @@ def test_the_engine_is_loaded_by_the_first_pattern() -> None:
     code = (
         "import sys, gapless.cli, gapless.options, tui.lines.filters, forwarder.ingest.executions\n"
         "assert 're2' not in sys.modules\n"
-        "gapless.options.PATTERN.convert('a', None, None)\n"
+        "gapless.options.EXPRESSION.convert('/a/', None, None)\n"
         "assert 're2' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

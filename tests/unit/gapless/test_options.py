@@ -7,10 +7,10 @@ from common.errors import UsageError
 from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
+    EXPRESSION,
     LEVEL,
     LEVELS,
     LIVE,
-    PATTERN,
     SIZE,
     TARGET,
     TEXT,
@@ -34,7 +34,7 @@ def test_valid_values() -> None:
     assert SIZE.convert("2GiB", None, None) == 2 << 30
     assert SIZE.convert("65536", None, None) == 65_536
     assert TARGET.convert("/jobs", None, None) == GroupTarget("/jobs")
-    assert PATTERN.convert("a|b", None, None) == "a|b"
+    assert EXPRESSION.convert("a|b", None, None) == "a|b"
     assert TEXT.convert("a b", None, None) == "a b"
     for live in ("auto", "poll", "kinesis:jobs", "kinesis:arn:aws:kinesis:r:123456789012:stream/s"):
         assert LIVE.convert(live, None, None) == live
@@ -48,8 +48,8 @@ def test_valid_values() -> None:
         (LEVEL, "loud"),
         (SIZE, "2 GB"),
         (TARGET, "http://x"),
-        (PATTERN, "("),
-        (PATTERN, ""),
+        (EXPRESSION, "/(/"),
+        (EXPRESSION, ""),
         (TEXT, ""),
         (LIVE, "push"),
         (LIVE, "kinesis:"),

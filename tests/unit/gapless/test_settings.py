@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from common.errors import UsageError
-from gapless.options import DURATION, PATTERN
+from gapless.options import DURATION, EXPRESSION
 from gapless.settings import (
     add_variables,
     defaults_of,
@@ -18,7 +18,7 @@ from gapless.settings import (
 
 @click.command("tail")
 @click.option("--since", type=DURATION)
-@click.option("--grep", type=PATTERN, multiple=True)
+@click.option("--grep", type=EXPRESSION, multiple=True)
 @click.option("--follow/--no-follow", default=True)
 @click.option("--max-rows", type=int)
 @click.option("--while-held", hidden=True)

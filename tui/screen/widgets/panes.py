@@ -15,7 +15,7 @@ from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.lines.filters import Value
+from tui.lines.expressions import Comparison
 from tui.render import line_format as fmt
 from tui.render import units
 from tui.render.palette import Palette, Surface
@@ -26,7 +26,7 @@ _RIGHT_BUTTON: Final = 3
 LINE_ROWS_MAX: Final = 10_000
 """Most rows that one line of text is wrapped into; more than the longest value takes."""
 
-Choose = Callable[[Value, bool], None]
+Choose = Callable[[Comparison, bool], None]
 """Filters by a value; True hides the lines that have it."""
 
 StreamAction = Literal["switch", "only", "all"]
@@ -89,7 +89,7 @@ class TextPane(Pane):
         super().__init__(palette, id=id)
         self._choose = choose
         self._lines: Sequence[Sequence[Segment]] = ()
-        self._values: Mapping[int, Value] = {}
+        self._values: Mapping[int, Comparison] = {}
         self._at: int | None = None  # number of the line under the cursor
         self._wrapped: list[tuple[int, list[Segment]]] = []
 
@@ -97,7 +97,7 @@ class TextPane(Pane):
         self,
         title: str,
         lines: Sequence[Sequence[Segment]],
-        values: Mapping[int, Value] | None = None,
+        values: Mapping[int, Comparison] | None = None,
         *,
         from_top: bool = False,
     ) -> None:
@@ -123,7 +123,7 @@ class TextPane(Pane):
         return "\n".join("".join(text for text, _ in line) for line in self._lines)
 
     @property
-    def value(self) -> Value | None:
+    def value(self) -> Comparison | None:
         """The value under the cursor."""
         return None if self._at is None else self._values.get(self._at)
 

@@ -1,22 +1,15 @@
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from common.patterns import PatternError
 from tests.support.fake_engine import make_line
 from tests.support.viewer.server_messages import line
+from tui.lines.expressions import Comparison
 from tui.lines.filters import (
     CHIPS_MAX,
     Filters,
-    Value,
-    json_tree,
     output_filter,
-    parse_json,
 )
 from tui.lines.packed import PackedRows
 
@@ -127,7 +120,7 @@ def test_hits_are_counted_once() -> None:
     ("include", "exclude", "level", "message", "passes"),
     [
         ((), (), None, "anything", True),
-        (("a.c",), (), None, "xabcx", True),
+        (("/a.c/",), (), None, "xabcx", True),
         (("a", "b"), (), None, "only a", False),
         (("a",), ("b",), None, "ab", False),
         ((), (), "warn", "WARN careful", True),
@@ -153,14 +146,18 @@ ENDLESS = ("error " * (1 << 20))[: 1 << 20]
 @pytest.mark.parametrize("text", ["error.*timeout", r"(\w+) failed", "(a+)+b"])
 def test_patterns_that_backtracking_would_never_finish(text: str) -> None:
     messages = [ENDLESS, "a" * 40, f"{text}: error timeout, it failed, aab"]
-    assert [output_filter([text]).passes(line(1, one)) for one in messages] == [False, False, True]
-    assert [output_filter((), [text]).passes(line(1, one)) for one in messages] == [
+    assert [output_filter([f"/{text}/"]).passes(line(1, one)) for one in messages] == [
+        False,
+        False,
+        True,
+    ]
+    assert [output_filter((), [f"/{text}/"]).passes(line(1, one)) for one in messages] == [
         True,
         True,
         False,
     ]
     filters = Filters()
-    filters.add(text, excludes=False)
+    filters.add(f"/{text}/", excludes=False)
     test = filters.test()
     assert test is not None
     lines = [line(number, one) for number, one in enumerate(messages)]
@@ -172,86 +169,30 @@ def test_patterns_that_backtracking_would_never_finish(text: str) -> None:
 def test_a_filter_that_cannot_be_used_changes_nothing() -> None:
     filters = Filters()
     with pytest.raises(PatternError, match="look-around is not supported"):
-        filters.add("(?=x)", excludes=False)
+        filters.add("/(?=x)/", excludes=False)
     assert not filters.has_any
 
 
 def test_an_invalid_pattern_is_named() -> None:
     with pytest.raises(PatternError, match=r"'\(' is not a regular expression"):
-        output_filter(["("])
+        output_filter(["/(/"])
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
-    max_leaves=12,
-)
+def test_chips_show_what_was_typed_and_filter_by_fields() -> None:
+    filters = Filters(lambda _target: "/ecs/web")
+    filters.add("status>=500", excludes=False)
+    filters.add(Comparison("user.id", "=", "12"), excludes=True)
+    filters.add("group=web", excludes=False)
+    assert [chip.text for chip in filters.chips] == ["status>=500", "user.id=12", "group=web"]
+    filters.add("user.id=12", excludes=True)
+    assert len(filters.chips) == 3, "the same expression"
+    test = filters.test()
+    assert test is not None
+    texts = ['{"status":503}', '{"status":503,"user":{"id":12}}', '{"status":200}', "status>=500"]
+    assert [test(make_line(1, text)) for text in texts] == [True, False, False, True]
 
 
-def at(found: Any, path: tuple[str | int, ...]) -> Any:  # noqa: ANN401 - JSON
-    for step in path:
-        found = found[step]
-    return found
-
-
-@given(st.lists(JSON, max_size=3) | st.dictionaries(st.text(max_size=4), JSON, max_size=3))
-def test_the_tree_is_the_json_with_a_value_on_each_scalar(found: object) -> None:
-    lines = json_tree(found)
-    assert lines is not None
-    assert "\n".join(text for text, _ in lines) == json.dumps(found, indent=2, ensure_ascii=False)
-    message = json.dumps(found)
-    for text, value in lines:
-        if value is not None:
-            assert at(found, value.path) == value.value
-            assert json.dumps(value.value, ensure_ascii=False) in text
-            assert value.matches(make_line(1, message))
-
-
-@pytest.mark.parametrize(
-    ("value", "message", "expected"),
-    [
-        (Value("json", ("a",), "x"), '{"a": "x"}', True),
-        (Value("json", ("a",), "x"), '{"a": "\\u0078"}', False),
-        (Value("json", ("a",), "x y"), '{"a": "x\\u0020y"}', True),
-        (Value("json", ("a",), "x"), '{"a": "xx", "b": "x"}', False),
-        (Value("json", ("a",), 1), '{"a": 1}', True),
-        (Value("json", ("a",), 1), '{"a": true}', False),
-        (Value("json", ("a",), value=True), '{"a": 1}', False),
-        (Value("json", ("a",), None), '{"a": null}', True),
-        (Value("json", ("a",), None), '{"b": null}', False),
-        (Value("json", ("a", 1), 2), '{"a": [1, 2]}', True),
-        (Value("json", ("a", 1), 2), '{"a": [2]}', False),
-        (Value("json", ("a", "1"), 2), '{"a": [1, 2]}', False),
-        (Value("json", ("a",), 2), '{"a": 2', False),
-        (Value("json", ("a",), 2), "plain 2", False),
-        (Value("json", (0,), 2), "[2]", True),
-        (Value("stream", ("stream",), "web/app/7c1e09"), "x", True),
-        (Value("stream", ("stream",), "web"), "x", False),
-        (Value("level", ("level",), "error"), "ERROR x", True),
-        (Value("level", ("level",), "error"), "INFO x", False),
-        (Value("origin", ("came",), "live"), "x", True),
-        (Value("origin", ("came",), "repair"), "x", False),
-        (Value("group", ("group",), 0), "x", True),
-        (Value("group", ("group",), 1), "x", False),
-    ],
-)
-def test_lines_that_have_a_value(value: Value, message: str, expected: bool) -> None:  # noqa: FBT001
-    assert value.matches(make_line(1, message)) == expected
-
-
-def test_messages_that_are_not_json() -> None:
-    for message in ("", "x", '"text"', "12", "{", "[" * 100_000):
-        assert parse_json(message) is None
-
-
-def test_deeply_nested_json_has_no_tree() -> None:
-    found: list[Any] = []
-    for _ in range(5_000):
-        found = [found]
-    assert json_tree(found) is None
-
-
-def test_texts() -> None:
-    assert Value("json", ("user", "roles", 0), "admin").text == "user.roles[0]=admin"
-    assert Value("json", (0, "a"), value=True).text == "[0].a=true"
-    assert Value("group", ("group",), 3, "/g").text == "group=/g"
+def test_output_filters_know_the_group() -> None:
+    found = output_filter(["group=web"], (), None, lambda target: f"/ecs/web{target or ''}")
+    assert found.passes(make_line(1, "x"))
+    assert not output_filter(["group=web"]).passes(make_line(1, "x"))

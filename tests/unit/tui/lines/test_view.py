@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, busy_lines, make_line, make_rule
-from tui.lines.filters import Filters, Value
+from tui.lines.filters import Filters
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row
 from tui.lines.timeline import Timeline
-from tui.lines.view import BlockTest, BothTests, ContextRows, MatchingRows, TextTest, View
+from tui.lines.view import AllTests, BlockTest, ContextRows, MatchingRows, TextTest, View
 
 
 def has_seven(line: Line) -> bool:
@@ -31,24 +31,24 @@ def expected(timeline: Timeline, *, rules: bool = True) -> list[int]:
 
 def filters() -> Iterator[Filters]:
     for what, excludes in (
-        ("line 1[0-9]", False),
         ("line 1", True),
         ("l", False),
-        (Value("stream", ("stream",), "s/3"), False),
-        (Value("stream", ("stream",), "s/3"), True),
-        (Value("level", ("level",), "error"), False),
-        (Value("level", ("level",), "error"), True),
-        (Value("origin", ("origin",), "live"), False),
-        (Value("group", ("lane",), 1), False),
-        (Value("json", ("level",), "warn"), False),
-        (Value("json", ("n",), 7), True),
+        ("/line 1[0-9]/", False),
+        ("stream=s/3", False),
+        ("stream=s/3", True),
+        ("level=error", False),
+        ("level=error", True),
+        ("origin=live", False),
+        ("group=lane", False),
+        ("n>5", False),
+        ("n=7 !level=error", True),
     ):
-        filters = Filters()
+        filters = Filters(lambda target: "lane" if target == 1 else "")
         filters.add(what, excludes=excludes)
         yield filters
-        several = Filters()
+        several = Filters(filters._group_name)
         several.add(what, excludes=excludes)
-        several.add("[0-9]", excludes=False)
+        several.add("/[0-9]/", excludes=False)
         several.hidden_streams = frozenset({"s/1"})
         several.minimum_level = "info"
         yield several
@@ -205,7 +205,7 @@ def _in_blocks(chance: random.Random, timeline: Timeline) -> Timeline:
             TextTest(compile_pattern(text, ignores_case=True))
             for text in ("line 77", "line 7+$", "l")
         ),
-        BothTests(TextTest(compile_pattern("7")), TextTest(compile_pattern("1"))),
+        AllTests(TextTest(compile_pattern("7")), TextTest(compile_pattern("1"))),
         *(one.test() for one in filters()),
     ],
 )

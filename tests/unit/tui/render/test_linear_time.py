@@ -13,10 +13,10 @@ from common.patterns import compile_pattern
 from tests.support.fake_engine import make_line
 from tests.support.work_counter import WorkCounter, instrument
 from tui.client.target import LineSource
-from tui.lines import filters, levels, rows, structure
+from tui.lines import expressions, levels, matching, rows, structure
 from tui.output import formats
 from tui.output.ordering import PrintedLine
-from tui.render import line_format, panel_text, safe_text, strips
+from tui.render import detail_text, line_format, panel_text, safe_text, strips
 from tui.render.palette import Palette, ThemeTones
 from tui.screen import save
 
@@ -66,11 +66,13 @@ def copies(counter: WorkCounter) -> dict[str, ModuleType]:
         common_text,
         levels,
         rows,
-        filters,
+        expressions,
+        matching,
         structure,
         safe_text,
         line_format,
         panel_text,
+        detail_text,
         formats,
         save,
         strips,
@@ -84,7 +86,7 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
     safe, fmt = copies["tui.render.safe_text"], copies["tui.render.line_format"]
     panel, out = copies["tui.render.panel_text"], copies["tui.output.formats"]
     saving, plain = copies["tui.screen.save"], copies["common.text"]
-    tree = copies["tui.lines.filters"].json_tree
+    tree = copies["tui.render.detail_text"].json_tree
     structure_of = copies["tui.lines.structure"]._structure_of
 
     def segments_of(text: str) -> list[safe_text.Segment]:
@@ -97,7 +99,9 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         return PrintedLine(line_of(text), is_late=False)
 
     def detail(text: str) -> object:
-        return panel.detail_report(line_of(text), group="g", level=None, confirmed=True)
+        return copies["tui.render.detail_text"].detail_report(
+            line_of(text), group="g", level=None, confirmed=True
+        )
 
     return {
         "segments": safe.segments,
@@ -117,7 +121,7 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "detail_report": detail,
         "detail_report of JSON": lambda text: detail(_json(text)),
         "detail_report of nested JSON": lambda text: detail(_nested(text)),
-        "json_tree": lambda text: tree([text, {text: text}]),
+        "json_tree": lambda text: tree(json.dumps([text, {text: text}])),
         "palette_title": panel.palette_title,
         "pasteable": panel.pasteable,
         "format_text": lambda text: out.format_text(printed(text), color=True),
@@ -140,7 +144,7 @@ def _json(text: str) -> str:
 
 def _nested(text: str) -> str:
     """JSON of as many characters, nested as deeply as a tree may be."""
-    depth = min(filters.TREE_DEPTH_MAX, len(text) // 4)
+    depth = min(detail_text.TREE_DEPTH_MAX, len(text) // 4)
     count = len(text) // 2 - depth
     return "[" * depth + "1," * count + "1" + "]" * depth
 

@@ -1,0 +1,580 @@
+"""Tests lines against expressions, one by one and whole packed blocks at once. Pure.
+
+A comparison reads the fields of a line's structure, and parsing that takes 12 µs. Of a block, only
+the lines that contain the field's name are parsed; most JSON objects by a decoder that reads one
+field in a quarter of a microsecond. What it cannot decide with certainty is parsed as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from common.patterns import Pattern, PatternError
+from tui.lines.expressions import (
+    ORDERED,
+    All,
+    Comparison,
+    Expression,
+    Not,
+    Regex,
+    Text,
+    pattern_of,
+    smart_case,
+    terms_of,
+)
+from tui.lines.levels import LEVELS, level_named, level_of, without_colours
+from tui.lines.packed import PackedRows
+from tui.lines.rows import Line
+from tui.lines.structure import (
+    ADDED_NAMES,
+    FIELDS_MAX,
+    MESSAGE_NAMES,
+    Scalar,
+    Structure,
+    field_text,
+    is_plain,
+    structure_of,
+)
+from tui.lines.text_search import END, JoinedTexts, flag_matches
+from tui.lines.view import (
+    READ_ROWS,
+    AllTests,
+    BlockTest,
+    NotTest,
+    TextTest,
+    and_flags,
+    invert_flags,
+)
+
+GroupName = Callable[[int], str]
+"""The log group of a target, by the target's number; empty if unknown."""
+
+
+def test_of(expression: Expression, group_name: GroupName) -> BlockTest:
+    """The test of lines that an expression stands for."""
+    if isinstance(expression, All):
+        tests = [test_of(term, group_name) for term in terms_of(expression)]
+        return AllTests(*sorted(tests, key=lambda one: -one.slice_rows))
+    if isinstance(expression, Not):
+        return NotTest(test_of(expression.term, group_name))
+    if isinstance(expression, Comparison):
+        return _comparison_test(expression, group_name)
+    is_regex = isinstance(expression, Regex)
+    text = expression.regex if isinstance(expression, Regex) else expression.text
+    return TextTest(pattern_of(text, is_regex=is_regex))
+
+
+def _comparison_test(comparison: Comparison, group_name: GroupName) -> BlockTest:
+    match comparison.pseudo:
+        case "level":
+            return _LevelTest(comparison)
+        case "stream":
+            return _StreamTest(comparison)
+        case "group":
+            return _GroupTest(comparison, group_name)
+        case "origin":
+            return _OriginTest(comparison)
+        case _:
+            return FieldTest(comparison)
+
+
+def highlight_of(expression: Expression) -> Pattern | None:
+    """What to highlight in lines that match: texts, and fields as rows show them; None: nothing."""
+    parts = [part for term in terms_of(expression) if (part := _shown_part(term))]
+    if not parts:
+        return None
+    if len(parts) == 1 and isinstance(only := terms_of(expression)[0], Text):
+        return pattern_of(only.text, is_regex=False)
+    try:
+        return Pattern("|".join(parts), ignores_case=False)
+    except PatternError:
+        return None  # each of them is small enough, and all together are too large
+
+
+def _shown_part(term: Expression) -> str:
+    """A regular expression for what a term finds in a row."""
+    if isinstance(term, Text):
+        return _with_case(re.escape(term.text), smart_case(term.text)) if term.text else ""
+    if isinstance(term, Regex):
+        return _with_case(term.regex, smart_case(term.regex, is_regex=True))
+    if isinstance(term, Comparison) and term.pseudo is None:
+        name = re.escape(term.name)
+        field = rf'\b{name}=(?:"(?:[^"\\]|\\.)*"|\S*)|{re.escape(term.text)}'
+        return _with_case(field, smart_case(term.name))
+    return ""
+
+
+def _with_case(regex: str, ignores_case: bool) -> str:  # noqa: FBT001 - a private helper
+    return f"(?i:{regex})" if ignores_case else f"(?:{regex})"
+
+
+# Values
+
+_NUMBER: Final = re.compile(
+    r"([-+]?\d{1,60}(?:\.\d{1,60})?(?:[eE][-+]?\d{1,3})?)\s?([a-zA-Zµμ%]{0,3})", re.ASCII
+)
+_UNITS: Final[dict[str, tuple[str, float]]] = {
+    "ns": ("s", 1e-9), "us": ("s", 1e-6), "µs": ("s", 1e-6), "μs": ("s", 1e-6),
+    "ms": ("s", 1e-3), "s": ("s", 1), "sec": ("s", 1), "m": ("s", 60), "min": ("s", 60),
+    "h": ("s", 3_600), "d": ("s", 86_400), "%": ("%", 1),
+    "b": ("B", 1), "kb": ("B", 1e3), "mb": ("B", 1e6), "gb": ("B", 1e9), "tb": ("B", 1e12),
+    "kib": ("B", 1 << 10), "mib": ("B", 1 << 20), "gib": ("B", 1 << 30), "tib": ("B", 1 << 40),
+}  # fmt: skip
+"""Units behind a number, in lower case: what they measure, and how much of it."""
+
+_COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "=": operator.eq,
+    "!=": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+"""``!=`` asks whether no value is equal, of a field that occurs several times."""
+
+
+def number_in(value: Scalar) -> tuple[int | float, str] | None:
+    """The number that a value is, and its unit in lower case; None if it is none."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if not isinstance(value, str):
+        return value, ""
+    found = _NUMBER.fullmatch(value.strip())
+    if found is None:
+        return None
+    unit = found[2].lower()
+    if unit and unit not in _UNITS:
+        return None
+    digits = found[1]
+    return (int(digits) if digits.lstrip("+-").isdigit() else float(digits)), unit
+
+
+class ValueTest:
+    """Compares values with what was typed: numbers if that is a number, texts otherwise."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        value = comparison.value
+        self.number = None if comparison.operator == "~" else number_in(value)
+        self._pattern = (
+            pattern_of(value, is_regex=comparison.is_regex) if comparison.operator == "~" else None
+        )
+        self._ignores_case = smart_case(value)
+        self._value = self._folded(value)
+        self._compare: Callable[[Any, Any], bool] = _COMPARE.get(comparison.operator, operator.eq)
+        self._is_ordered = comparison.operator in ORDERED
+        self._negates = comparison.operator == "!="
+
+    def passes_any(self, values: Iterable[Scalar]) -> bool:
+        """Whether one of a field's values passes; for ``!=``: whether all differ."""
+        return any(map(self._holds, values)) is not self._negates
+
+    def _holds(self, value: Scalar) -> bool:
+        if self.number is not None and (value.__class__ is int or value.__class__ is float):
+            if not self.number[1]:
+                return self._compare(value, self.number[0])
+            return False
+        text = without_colours(field_text(value))
+        if self._pattern is not None:
+            return self._pattern.matches(text)
+        if self.number is not None:
+            found = number_in(text if isinstance(value, str) else value)
+            if found is not None and (holds := self._compare_numbers(found)) is not None:
+                return holds
+            if self._is_ordered:
+                return False
+        return self._compare(self._folded(text), self._value)
+
+    def _compare_numbers(self, found: tuple[int | float, str]) -> bool | None:
+        """Compare a number with the one that was typed; None if they measure different things."""
+        assert self.number is not None, "the caller checked it"
+        (number, unit), (typed, typed_unit) = found, self.number
+        if not typed_unit or unit == typed_unit:
+            return self._compare(number, typed)
+        if not unit or _UNITS[unit][0] != _UNITS[typed_unit][0]:
+            return None
+        return self._compare(number * _UNITS[unit][1], typed * _UNITS[typed_unit][1])
+
+    def _folded(self, text: str) -> str:
+        return text.lower() if self._ignores_case else text
+
+
+# Fields
+
+_INDEXED: Final = re.compile(r"(.*?)((?:\[\d{1,9}\]).*)", re.DOTALL)
+_STEP: Final = re.compile(r"\[(\d{1,9})\]|\.?([^.\[\]]+)")
+_ALIASES: Final = ("message", "msg")
+"""Names under which the message of any structured line is found."""
+
+
+class FieldName:
+    """The name of a field as typed, which finds the field's values in a structure."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ignores_case = smart_case(name)
+        indexed = _INDEXED.fullmatch(name)
+        self.base = indexed[1] if indexed else name
+        """The name up to the first index of a list."""
+        self._steps = indexed[2] if indexed else ""
+        folded = name.lower()
+        self.may_be_message = folded in _ALIASES or folded in {
+            one.lower() for one in (*MESSAGE_NAMES, "log")
+        }
+
+    def values(self, structure: Structure) -> list[Scalar]:
+        """The field's values; none if there is no such field."""
+        found = [value for name, value in structure.fields if self.is_named(name, self.name)]
+        if found:
+            return found
+        if self.may_be_message and structure.message:
+            is_named = self.is_named(structure.message_name, self.name)
+            if is_named or self.name.lower() in _ALIASES:
+                return [structure.message]
+        if self._steps:
+            lists = [value for name, value in structure.fields if self.is_named(name, self.base)]
+            return [one for text in lists if isinstance(text, str) for one in self._walk(text)]
+        return []
+
+    def is_named(self, name: str, typed: str) -> bool:
+        """Whether a field's name is the typed one; in lower case, case does not matter."""
+        if name == typed:
+            return True
+        return self.ignores_case and name.isascii() == typed.isascii() and name.lower() == typed
+
+    def _walk(self, text: str) -> list[Scalar]:
+        """The value in a list, which fields hold as JSON."""
+        try:
+            found: object = json.loads(text)
+        except (ValueError, RecursionError):
+            return []
+        for step in _STEP.finditer(self._steps):
+            if step[1] and isinstance(found, list) and int(step[1]) < len(found):
+                found = found[int(step[1])]
+            elif step[2] and isinstance(found, dict) and step[2] in found:
+                found = found[step[2]]
+            else:
+                return []
+        if found is None or isinstance(found, str | int | float | bool):
+            return [found]
+        return [json.dumps(found, ensure_ascii=False, separators=(",", ":"))]
+
+
+class FieldTest(BlockTest):
+    """Passes lines with a field that passes a comparison.
+
+    A line without such a field passes if it contains the comparison as a text.
+    """
+
+    slice_rows = READ_ROWS
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._name = FieldName(comparison.name)
+        self._value = ValueTest(comparison)
+        self._text = pattern_of(comparison.text, is_regex=False)
+        self._hints = _hints(self._name, comparison, self._value)
+        self._reader = _reader(self._name)
+        self._read = None if self._reader is None else self._reader.reading(is_safe=False)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        message = line.message
+        if self._hints and "\\u" not in message:
+            shown = without_colours(message)
+            if not all(hint.matches(shown) for hint in self._hints):
+                return False
+        values = None
+        if self._read is not None:
+            values = self._read(message.encode("utf-8", "surrogatepass"))
+        return self._value.passes_any(values) if values else self._matches(message)
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        texts, shown = block.texts(), block.shown_texts()
+        candidates = self._candidates(texts, shown)
+        if candidates is not None and 1 not in candidates:
+            return candidates
+        as_text = flag_matches(self._text, shown)
+        flags = bytearray(len(texts.ends))
+        reader = None if self._reader is None else self._reader.for_texts(texts)
+        passes, is_ascii = self._value.passes_any, texts.is_ascii
+        for at, raw in enumerate(texts.data.split(END)[:-1]):
+            if candidates is not None and not candidates[at]:
+                continue
+            values = None if reader is None else reader(raw)
+            if values:
+                flags[at] = passes(values)
+            elif values is not None and not as_text[at]:
+                continue
+            else:
+                message = raw.decode("ascii" if is_ascii else "utf-8", "surrogatepass")
+                flags[at] = as_text[at] if is_plain(message) else self._matches(message)
+        return bytes(flags)
+
+    def _candidates(self, texts: JoinedTexts, shown: JoinedTexts) -> bytes | None:
+        """The lines that may pass, since they contain the field's name; None: all of them."""
+        if not self._hints:
+            return None
+        first, *others = self._hints
+        found = flag_matches(first, shown)
+        for hint in others:
+            if 1 not in found:
+                break
+            found = and_flags(found, flag_matches(hint, shown))
+        if b"\\u" in texts.data:  # any letter may be written like that
+            escaped = [b"\\u" in raw for raw in texts.data.split(END)[:-1]]
+            found = bytes(map(operator.or_, found, escaped))
+        return found
+
+    def _matches(self, message: str) -> bool:
+        structure = structure_of(message, again=False)
+        values = [] if structure is None else self._name.values(structure)
+        if values:
+            return self._value.passes_any(values)
+        return self._text.matches(without_colours(message))
+
+
+_PLAIN_NAME: Final = re.compile(r"[\w@$ -]+", re.ASCII)
+"""Part of a name that JSON writes as it is, or else with ``\\u``."""
+_PLAIN_VALUE: Final = re.compile(r"[\w .:@-]+", re.ASCII)
+_PLAIN_PART: Final = re.compile(r"(?=.*[A-DF-Za-df-z])[\w @]+", re.ASCII)
+"""A part of a value that is not a part of a number, whose digits may be written differently."""
+
+
+def _hints(name: FieldName, comparison: Comparison, value: ValueTest) -> list[Pattern]:
+    r"""Texts that a line must contain, as shown, to pass, unless it contains ``\u``."""
+    hints = []
+    last = name.base.rpartition(".")[2]
+    is_added = any(name.is_named(one, name.base) for one in ADDED_NAMES)
+    if _PLAIN_NAME.fullmatch(last) and not is_added and not name.may_be_message:
+        hints.append(Pattern(last, ignores_case=name.ignores_case, is_literal=True))
+    text = comparison.value
+    is_plain_value = (comparison.operator == "=" and _PLAIN_VALUE.fullmatch(text)) or (
+        comparison.operator == "~" and not comparison.is_regex and _PLAIN_PART.fullmatch(text)
+    )
+    if is_plain_value and value.number is None and text == text.strip():
+        hints.append(pattern_of(text, is_regex=False))
+    return hints
+
+
+# One field of JSON objects
+
+_READ_BYTES: Final = 4 * FIELDS_MAX
+"""A longer object may have more fields than a structure keeps; each takes five bytes at least."""
+
+_HEAD: Final = 300
+_LAMBDA_WORD: Final = re.compile(rb"\b(?:START|END|REPORT|INIT_START|INIT_REPORT|XRAY) ")
+
+ReadField = Callable[[bytes], list[Scalar] | None]
+"""The values of a field in a line; None where only parsing the whole line can tell."""
+
+
+class _Reader:
+    """Reads one field of JSON objects, without parsing the rest of them into objects."""
+
+    def __init__(self, name: FieldName) -> None:
+        self._ignores_case = name.ignores_case
+        parts = name.name.split(".")
+        self._last = parts[-1].encode()
+        self._parents = [part.encode() for part in parts[:-1]]
+        fields: list[tuple[str, Any, Any]] = []
+        self._rests: list[tuple[str, str]] = []
+        for count in range(1, len(parts) + 1):
+            key, rest = ".".join(parts[:count]), ".".join(parts[count:])
+            forms = [key, key[:1].upper() + key[1:], key.upper()] if self._ignores_case else [key]
+            for form in dict.fromkeys(forms):
+                attribute = f"f{len(fields)}"
+                default = msgspec.field(default=msgspec.UNSET, name=form)
+                fields.append((attribute, Any, default))
+                self._rests.append((attribute, rest))
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Fields", fields)).decode
+
+    def for_texts(self, texts: JoinedTexts) -> ReadField:
+        """A function that reads lines of these texts; what holds for all is checked here."""
+        data = texts.data.lower() if self._ignores_case else texts.data
+        last = self._last
+        return self.reading(
+            is_safe=b"\\" not in data and last + b"=" not in data and last + b":" not in data
+        )
+
+    def reading(self, *, is_safe: bool) -> ReadField:
+        """A function that reads lines; if ``is_safe``, none of them has a structure within."""
+        last = self._last
+        ignores_case, count_keys, read = self._ignores_case, self._count_keys, self._read
+
+        def values(raw: bytes) -> list[Scalar] | None:
+            start = 0 if raw[:1] == b"{" else raw.find(b"{", 0, _HEAD)
+            if start < 0 or len(raw) > _READ_BYTES:
+                return None
+            if start and _LAMBDA_WORD.search(raw, 0, start):
+                return None
+            folded = raw.lower() if ignores_case else raw
+            if not is_safe and (b"\\" in raw or last + b"=" in folded or last + b":" in folded):
+                return None
+            return read(raw[start:] if start else raw, folded) if count_keys(folded) else None
+
+        return values
+
+    def _count_keys(self, folded: bytes) -> bool:
+        """Whether the field occurs once at most, and so do the objects around it."""
+        last = self._last
+        count = folded.count(b'"%b"' % last) + folded.count(b'.%b"' % last)
+        return count <= 1 and all(
+            folded.count(b'"%b"' % one) + folded.count(b'.%b"' % one) <= 1 for one in self._parents
+        )
+
+    def _read(self, raw: bytes, folded: bytes) -> list[Scalar] | None:
+        try:
+            found = self._decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        for attribute, rest in self._rests:
+            value = getattr(found, attribute)
+            if value is msgspec.UNSET:
+                continue
+            if rest:
+                value = _descend(value, rest)
+                if value is msgspec.UNSET:
+                    continue
+            return None if isinstance(value, dict | list) else [value]
+        if self._ignores_case and any(
+            raw.count(b'%b"' % one) != folded.count(b'%b"' % one)
+            for one in (self._last, *self._parents)
+        ):
+            return None  # it may be there in another mixture of upper and lower case
+        return []
+
+
+def _descend(value: object, name: str) -> object:
+    """The value of a field within an object; UNSET if there is none by exactly this name."""
+    if not isinstance(value, dict):
+        return msgspec.UNSET
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        key = ".".join(parts[:count])
+        if key in value:
+            rest = ".".join(parts[count:])
+            inner = _descend(value[key], rest) if rest else value[key]
+            if inner is not msgspec.UNSET:
+                return inner
+    return msgspec.UNSET
+
+
+def _reader(name: FieldName) -> _Reader | None:
+    """A reader for fields that are named in JSON as they are typed; None for other names."""
+    parts = name.name.split(".")
+    is_added = any(name.is_named(one, name.name) for one in ADDED_NAMES)
+    if is_added or name.may_be_message or not all(map(_PLAIN_NAME.fullmatch, parts)):
+        return None
+    return _Reader(name) if len(parts) <= _PARTS_MAX else None
+
+
+_PARTS_MAX: Final = 8
+
+
+# What a line has beside its fields
+
+
+class _LevelTest(BlockTest):
+    """Passes lines of some levels; ``level>=warn``. In order, a line without a level is INFO."""
+
+    slice_rows = READ_ROWS
+
+    def __init__(self, comparison: Comparison) -> None:
+        level = level_named(comparison.value)
+        assert level is not None, "the parser checked it"
+        self._number = LEVELS.index(level)
+        self._operator = comparison.operator
+        self._text = pattern_of(comparison.text, is_regex=False)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        level = level_of(line.message)
+        if self._passes(level):
+            return True
+        return level is None and self._text.matches(without_colours(line.message))
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        found = block.flags_of_levels(self._passes)
+        as_text = block.flags_of_pattern(self._text)
+        if 1 not in as_text:
+            return found
+        without = block.flags_of_levels(lambda level: level is None)
+        return bytes(map(operator.or_, found, and_flags(as_text, without)))
+
+    def _passes(self, level: str | None) -> bool:
+        if level is None and self._operator not in ORDERED:
+            return False
+        number = LEVELS.index(level or "info")
+        return _COMPARE[self._operator](number, self._number) is not (self._operator == "!=")
+
+
+class _StreamTest(BlockTest):
+    """Passes lines of some log streams."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._value = ValueTest(comparison)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return self._passes(line.stream)
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        return block.flags_of_streams(self._passes)
+
+    def _passes(self, name: str) -> bool:
+        return self._value.passes_any((name,))
+
+
+class _OriginTest(BlockTest):
+    """Passes lines that came live, by a backfill, or by a repair."""
+
+    slice_rows = READ_ROWS
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._origin = comparison.value
+        self._negates = comparison.operator == "!="
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return (line.origin == self._origin) is not self._negates
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        found = block.flags_of_origin(self._origin)
+        return invert_flags(found) if self._negates else found
+
+
+class _GroupTest(BlockTest):
+    """Passes lines of some log groups, named whole or by the last parts of their names."""
+
+    def __init__(self, comparison: Comparison, group_name: GroupName) -> None:
+        self._value = ValueTest(comparison)
+        self._takes_parts = comparison.operator in ("=", "!=")
+        self._group_name = group_name
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return self._passes(line.target)
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        return block.keys.flags_of_targets(self._passes)
+
+    def _passes(self, target: int) -> bool:
+        return self._value.passes_any(_forms(self._group_name(target), self._takes_parts))
+
+
+def _forms(name: str, takes_parts: bool) -> Sequence[str]:  # noqa: FBT001 - a private helper
+    """A log group's name, and its last parts: ``/ecs/web/a``, ``ecs/web/a``, ``web/a``, ``a``."""
+    if not takes_parts:
+        return (name,)
+    parts = name.split("/")
+    return [name, *("/".join(parts[at:]) for at in range(1, len(parts)))]
