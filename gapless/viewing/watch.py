@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from common.errors import EXIT_DONE, GaplessError, UsageError
+import msgspec
+
+from common.errors import EXIT_DONE, GaplessError
 from common.signals import run_until_signal
 from common.state import state_dir
 from common.tokens import find_offered_token
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tui.client.membership import GroupSource
     from tui.client.saved import Cursor, PreviousRun
     from tui.client.target import TargetSpec
+    from tui.lines.filters import OutputFilter
     from tui.output.consumer import ConsumedTarget, Consumer
     from tui.output.plain import PlainOptions
     from tui.screen.ports import Choice
@@ -259,26 +262,10 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     return run_until_signal(_print_lines(viewing))
 
 
-def _group_name(targets: Sequence[WatchedTarget], number: int) -> str:
-    """The log group of a target, for filters."""
-    return (targets[number].group or targets[number].name) if number < len(targets) else ""
-
-
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
-    from common.patterns import PatternError  # noqa: PLC0415 - with plain
-    from tui.lines.filters import output_filter  # noqa: PLC0415 - with plain
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
-    try:
-        test = output_filter(
-            viewing.grep,
-            viewing.exclude,
-            viewing.level,
-            lambda number: _group_name(viewing.targets, number),
-        )
-    except PatternError as error:
-        raise UsageError(str(error)) from error
     for notice in viewing.notices:
         say(notice)
     for pattern in viewing.patterns:
@@ -292,7 +279,6 @@ async def _print_lines(viewing: Viewing) -> int:
         follow=viewing.follow,
         until_ms=viewing.until,
         color=_is_coloured(viewing.color),
-        test=test,
         record=viewing.record,
     )
     folder = cursors_folder(viewing) if viewing.resumes else None
@@ -302,11 +288,23 @@ async def _print_lines(viewing: Viewing) -> int:
         return await _print_as(viewing, options, consumer)
 
 
+def _output_filter(viewing: Viewing, engine: Engine) -> OutputFilter:
+    """The filter of ``--grep``, ``--exclude`` and ``--level``, which options have checked."""
+    from tui.lines.filters import output_filter  # noqa: PLC0415 - with plain
+
+    def group_name(target: int) -> str:
+        source = engine.sources[target]
+        return source.group or source.name
+
+    return output_filter(viewing.grep, viewing.exclude, viewing.level, group_name)
+
+
 async def _print_as(viewing: Viewing, options: PlainOptions, consumer: Consumer | None) -> int:
     """Print lines as a consumer that resumes, or as none; return the exit code."""
     from tui.output.plain import Plain  # noqa: PLC0415 - websockets is slow to import
 
     engine = make_engine(viewing, _now_ms(), consumer=consumer)
+    options = msgspec.structs.replace(options, test=_output_filter(viewing, engine))
     unseen = UnseenExecutions(viewing.executions)
     engine.on_lines(lambda lines: unseen.see(line.stream for line in lines))
     out = sys.stdout.fileno()

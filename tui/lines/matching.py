@@ -559,6 +559,8 @@ class _GroupTest(BlockTest):
         self._value = ValueTest(comparison)
         self._takes_parts = comparison.operator in ("=", "!=")
         self._group_name = group_name
+        self._verdicts: dict[int, bool] = {}
+        """Whether lines of a target pass, once its log group is known."""
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
@@ -569,7 +571,13 @@ class _GroupTest(BlockTest):
         return block.keys.flags_of_targets(self._passes)
 
     def _passes(self, target: int) -> bool:
-        return self._value.passes_any(_forms(self._group_name(target), self._takes_parts))
+        found = self._verdicts.get(target)
+        if found is None:
+            name = self._group_name(target)
+            found = self._value.passes_any(_forms(name, self._takes_parts))
+            if name:
+                self._verdicts[target] = found
+        return found
 
 
 def _forms(name: str, takes_parts: bool) -> Sequence[str]:  # noqa: FBT001 - a private helper
