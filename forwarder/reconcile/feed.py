@@ -71,7 +71,7 @@ BUSY_MS: Final = 60_000
 IDLE_WAIT_S: Final = 1.0
 """Longest pause of the backfill; after it, the coverage of a new chain is noticed."""
 UNREAD: Final = "CloudWatch Logs could not be read"
-"""Start of the reason of a gap that is suspected while polls fail."""
+"""Start of the reason of a gap that is suspected while polls fail; viewers recognise it."""
 FULL_PAUSE_S: Final = 1.0
 """Pause before a job that the full journal ended runs again; scans have a pace of their own."""
 RETRY_FIRST_MS: Final = 500

@@ -25,7 +25,7 @@ from gapless.options import (
     token_file_option,
 )
 from gapless.targets.grammar import ForwarderTarget, Target, parse_target
-from gapless.terminal import StatusLine
+from gapless.terminal import StatusLine, say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.reader import CloudWatch
@@ -128,7 +128,9 @@ def _verify(
     from gapless.verification.sources import find_served_group, named_pattern  # noqa: PLC0415
     from gapless.verification.verifier import Verification  # noqa: PLC0415
 
-    async def run(progress: Callable[[str], None]) -> VerificationResult:
+    async def run(
+        progress: Callable[[str], None], say: Callable[[str], None]
+    ) -> VerificationResult:
         name = group or await find_served_group(target, token)
 
         async def verify(cloudwatch: CloudWatch) -> VerificationResult:
@@ -138,6 +140,7 @@ def _verify(
                 cloudwatch,
                 token=token,
                 progress=progress,
+                say=say,
                 pattern=pattern or named_pattern(target),
             )
             return await one.run(*span)
@@ -145,7 +148,12 @@ def _verify(
         return await read_cloudwatch(choice, verify)
 
     with StatusLine() as status:
-        return run_until_signal(run(_throttled(status.show)))
+
+        def say_above(text: str) -> None:
+            status.clear()
+            say(text)
+
+        return run_until_signal(run(_throttled(status.show), say_above))
 
 
 def _throttled(show: Callable[[str], None]) -> Callable[[str], None]:
@@ -181,6 +189,7 @@ def as_object(result: VerificationResult) -> dict[str, Any]:
         "since": result.since,
         "through": result.through,
         "wanted_through": result.wanted_through,
+        "unverified": result.unverified or None,
         "cloudwatch": result.cloudwatch,
         "forwarder": result.forwarder,
         "equal": result.equal,
@@ -212,6 +221,7 @@ def as_text(result: VerificationResult) -> str:
         lines.append(
             f"not compared, because not verified yet: "
             f"{iso_range(result.through + 1, result.wanted_through)}"
+            + (f": {replace_unprintable(result.unverified)}" if result.unverified else "")
         )
     found = [f"{count:,} {_NOUNS[kind]}" for kind, count in result.counts.items() if count]
     summary = ", ".join(found) or "every one is there once, unaltered"

@@ -17,6 +17,7 @@ from common.errors import EXIT_USAGE, CannotConnectError, GaplessError
 from common.http import HttpStatusError, request
 from common.network_errors import describe_network_error, error_detail
 from common.ranges import Range
+from common.times import iso_range
 from gapless.targets.grammar import ForwarderTarget
 from gapless.verification.compare import SideEvent
 from wire.codec import decode_server
@@ -116,7 +117,7 @@ class ForwarderPages:
 
 
 class DeclaredLosses:
-    """The ranges that a forwarder declares as lost, read from a connection without events.
+    """The ranges that a forwarder declares as lost or suspects.
 
     The connection also makes the forwarder fetch and scan this history.
 
@@ -130,12 +131,20 @@ class DeclaredLosses:
         self._socket = socket
         self._lost: set[Range] = set()
         self._gaps: dict[str, Range] = {}
+        self._suspected: dict[str, Gap] = {}
         self._task = asyncio.create_task(self._read())
 
     @property
     def ranges(self) -> tuple[Range, ...]:
         """The lost and unrecoverable ranges, ascending."""
         return tuple(sorted({*self._lost, *self._gaps.values()}))
+
+    def suspected(self, since: int, through: int) -> str:
+        """Reason and range of the first suspected gap that reaches into a range; empty without."""
+        for gap in self._suspected.values():
+            if gap.from_ <= through and since <= gap.through:
+                return f"{gap.reason} ({iso_range(gap.from_, gap.through)})"
+        return ""
 
     def check_connection(self) -> None:
         """Check that losses are still being reported.
@@ -163,6 +172,9 @@ class DeclaredLosses:
                 self._lost = {(one.from_, one.through) for one in message.lost}
             elif isinstance(message, Gap):
                 self._gaps.pop(message.id, None)
+                self._suspected.pop(message.id, None)
+                if message.state == "suspected":
+                    self._suspected[message.id] = message
                 if message.state == "unrecoverable":
                     self._gaps[message.id] = (message.from_, message.through)
             elif (upstream := getattr(message, "upstream", None)) is not None:

@@ -46,6 +46,9 @@ _DAY_MS: Final = 86_400_000
 Progress = Callable[[str], None]
 """Called now and then with a short text about the progress."""
 
+Say = Callable[[str], None]
+"""Called with a line that is to stay, at each change."""
+
 
 def verified_through(
     proofs: Collection[tuple[int, int | None]], since: int, declared: Sequence[Range]
@@ -159,6 +162,7 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
         pattern: Only events that match it were compared; empty: all.
         through: End of the compared range.
         wanted_through: End of the requested range; the rest is not verified by the forwarder yet.
+        unverified: Why the rest is not verified, as far as is known.
         cloudwatch: Number of events that CloudWatch returned.
         forwarder: Number of events that the forwarder served.
         counts: Number of differences by kind, listed or not.
@@ -170,6 +174,7 @@ class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
     since: int
     through: int
     wanted_through: int
+    unverified: str = ""
     cloudwatch: int
     forwarder: int
     equal: int
@@ -191,6 +196,7 @@ class Verification:
         *,
         token: str | None,
         progress: Progress,
+        say: Say,
         pattern: str = "",
     ) -> None:
         """``pattern`` is CloudWatch's filter pattern, which both sides are read with."""
@@ -200,6 +206,8 @@ class Verification:
         self._cloudwatch = cloudwatch
         self._token = token
         self._progress = progress
+        self._say = say
+        self._suspected = ""
         self._forwarder = self._pages()
 
     async def run(self, since: int, until: int) -> VerificationResult:
@@ -226,6 +234,7 @@ class Verification:
             since=since,
             through=through,
             wanted_through=until,
+            unverified=self._suspected if through < until else "",
             cloudwatch=comparison.count("cloudwatch"),
             forwarder=comparison.count("forwarder"),
             equal=comparison.equal,
@@ -253,18 +262,27 @@ class Verification:
             before, reached = reached, verified_through(list(proofs.items()), since, ranges)
             if reached is not None and reached >= until:
                 return until
+            self._note_suspected(losses.suspected(next_unverified(since, reached), until))
             if reached != before:
                 moved = time.monotonic()
                 continue
-            self._progress(f"waiting for the forwarder's scan (CloudWatch: {losses.upstream})")
+            why = self._suspected or f"CloudWatch: {losses.upstream}"
+            self._progress(f"waiting for the forwarder's scan ({why})")
             await asyncio.sleep(POLL_S)
         if reached is None:
+            why = self._suspected or f"CloudWatch: {losses.upstream}"
             msg = (
                 f"the forwarder verified nothing of {self._group} since then within "
-                f"{PATIENCE_S:.0f} s (CloudWatch: {losses.upstream}): try a later --since"
+                f"{PATIENCE_S:.0f} s ({why}): try a later --since"
             )
             raise GaplessError(msg, EXIT_INCOMPLETE)
         return reached
+
+    def _note_suspected(self, why: str) -> None:
+        """Print why the range may stay incomplete, once for each change of the reason."""
+        if why and why != self._suspected:
+            self._say(f"{self._group}: gap suspected… {why}")
+        self._suspected = why
 
     async def _compare(self, since: int, through: int) -> Comparison:
         comparison = Comparison()

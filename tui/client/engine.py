@@ -31,7 +31,7 @@ from common.errors import (
 from common.times import iso, iso_range
 from tui.client.history import make_status, verified_through
 from tui.client.membership import LIST_S, GroupSource, ListedGroup, ListingError, Membership
-from tui.client.patience import Patience, progress_of, unreached
+from tui.client.patience import Patience, progress_of, suspected_in, unreached
 from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
 from tui.client.session import ViewerSession
@@ -579,8 +579,11 @@ class Engine:
         """Measure the time without progress, once the time to reach has come."""
         if self._patience is None or self.wall_ms() < (self._goal.through_ms or 0):
             return
+        through_ms = self._goal.through_ms or 0
         is_readable = not self._waiting and all(
-            one.can_read for one in self._targets if one.phase != "left"
+            one.can_read and not suspected_in(one.session, through_ms)
+            for one in self._targets
+            if one.phase != "left"
         )
         progress = (self._lines_to_goal, progress_of(self.sessions))
         self._patience.note(progress, self.steady_ms(), is_readable=is_readable)
@@ -589,6 +592,7 @@ class Engine:
         counted = [one for one in self._targets if one.phase != "left"]
         reasons = [one.unread_reason for one in counted if one.unread_reason]
         reasons += [f"no log group matches {one} yet" for one in self._waiting]
+        reasons += filter(None, (suspected_in(one.session, through_ms) for one in counted))
         why = reasons[0] if reasons else "CloudWatch Logs can be read, but the scan does not end"
         has_lines = bool(self._lines_to_goal)
         return ViewerResult(*unreached(self.sessions, through_ms, why, has_lines=has_lines))

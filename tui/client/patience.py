@@ -10,14 +10,14 @@ from common.times import iso_range
 from tui.client.session import ViewerSession
 
 READABLE_FACTOR: Final = 10
-"""How much longer to wait while CloudWatch can be read: a long scan shows no progress."""
+"""How much longer to wait while scans may complete the range: a long one shows no progress."""
 
 
 class Patience:
     """The time that has passed without progress.
 
     Args:
-        patience_ms: Longest wait without progress while CloudWatch can't be read.
+        patience_ms: Longest wait without progress while scans cannot complete the range.
     """
 
     def __init__(self, patience_ms: int) -> None:
@@ -32,7 +32,14 @@ class Patience:
         return self._waited_ms >= self._patience_ms
 
     def note(self, progress: object, steady_ms: int, *, is_readable: bool) -> None:
-        """Note the state at a time; ``progress`` differs from the last whenever there was some."""
+        """Note the state at a time.
+
+        Args:
+            progress: Differs from the last whenever there was some.
+            steady_ms: The time.
+            is_readable: Whether scans may complete the range: CloudWatch can be read, and no gap
+                stays suspected.
+        """
         passed_ms = 0 if self._noted_ms is None else steady_ms - self._noted_ms
         self._noted_ms = steady_ms
         if progress != self._progress:
@@ -47,6 +54,20 @@ def progress_of(sessions: Sequence[ViewerSession]) -> object:
         (session.held, session.is_backfilled, session.report.backfill_received, _settled(session))
         for session in sessions
     ]
+
+
+def suspected_in(session: ViewerSession, through_ms: int) -> str:
+    """The first suspected gap that a target's time to reach waits for; empty without one.
+
+    The state is ``repairing`` while a scan may close the gap; it stays ``suspected`` where scans
+    cannot, such as where CloudWatch contradicts itself.
+    """
+    settled = _settled(session)
+    first = (session.since or 0) if settled is None else settled + 1
+    for gap in session.holdings.proof.gaps:
+        if gap.state == "suspected" and gap.from_ms <= through_ms and first <= gap.through_ms:
+            return f"{gap.reason} ({iso_range(gap.from_ms, gap.through_ms)})"
+    return ""
 
 
 def unreached(

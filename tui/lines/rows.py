@@ -196,6 +196,11 @@ def is_altered(reason: str) -> bool:
     return reason.startswith("altered")
 
 
+def is_outage(reason: str) -> bool:
+    """Whether a gap's reason says that CloudWatch could not be read, as heartbeats do [9]."""
+    return reason.startswith("CloudWatch Logs could not be read")
+
+
 def _gap(rule: Rule) -> str:
     if is_altered(rule.reason):
         return "no longer altered" if rule.state == "repaired" else rule.reason

@@ -16,19 +16,18 @@ import msgspec
 from common.concurrency import in_thread
 from common.errors import EXIT_DONE, exit_code_of_signal
 from common.signals import handle_ending_signals
-from common.times import iso_range
 from tui.client.engine import Engine
 from tui.client.target import LineSource
 from tui.lines.filters import OutputFilter
-from tui.lines.rows import Line, Rule, describe
+from tui.lines.rows import Line, Rule
 from tui.output.consumer import Consumer
 from tui.output.formats import OutputFormat, format_line
+from tui.output.notices import GapNotices, UpstreamNotices
 from tui.output.ordering import PrintedLine, ReleaseState
 from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.printed_keys import KEYS_MAX
 from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
-from tui.output.upstream_notices import UpstreamNotices
 from tui.render.safe_text import harmless
 
 PRINT_S: Final = 0.05
@@ -48,11 +47,6 @@ WAITING_MAX: Final = 150_000
 
 MATCHED_CHARS: Final = 1 << 17
 """Text that is matched in the event loop; it takes a fraction of a millisecond."""
-
-_DECLARED: Final = frozenset({"gap", "lost", "offline", "rebased", "unequal"})
-"""The rules that are printed to stderr."""
-_NEWS: Final = frozenset({"joined", "left"})
-"""The rules that are printed to stderr without a range of time."""
 
 
 class _AbandonedError(Exception):
@@ -117,6 +111,7 @@ class Plain:
         self._waiting = 0
         """How many those are."""
         self._upstream_notices = UpstreamNotices()
+        self._gap_notices = GapNotices()
         self._stop = asyncio.Event()
         self._signals_seen: list[int] = []
         self._signalled_ms = 0
@@ -290,12 +285,8 @@ class Plain:
 
     def _print_rules(self, rules: Sequence[Rule]) -> None:
         """Print to stderr which lines are or may be missing."""
-        for rule in rules:
-            if rule.kind in _NEWS:
-                self._say(harmless(describe(rule)))
-            if rule.kind in _DECLARED and (rule.kind != "gap" or rule.state == "unrecoverable"):
-                through = rule.from_ms if rule.through_ms is None else rule.through_ms
-                self._say(f"{harmless(describe(rule))} ({iso_range(rule.from_ms, through)})")
+        for line in self._gap_notices.take(rules):
+            self._say(harmless(line))
 
     async def _save(self, progress: Sequence[Progress | None] | None) -> None:
         """Save what was printed, unless that cannot be stated now."""

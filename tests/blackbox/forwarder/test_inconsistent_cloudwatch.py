@@ -15,7 +15,13 @@ from tests.support.forwarder.scripted_cloudwatch import (
     refusal,
     scripted_cloudwatch,
 )
-from tests.support.processes.gapless_processes import Viewer, forwarder, wait_until
+from tests.support.processes.gapless_processes import (
+    WAIT_S,
+    GaplessProcess,
+    Viewer,
+    forwarder,
+    wait_until,
+)
 from tests.support.processes.log_writer import now_ms
 
 GROUP = "/jobs/nightly"
@@ -125,6 +131,37 @@ def test_answers_that_contradict_themselves_lose_nothing(tmp_path: Path) -> None
         assert liar.described < 20
         messages = [line["message"] for line in viewer.shown()]
         assert messages == [f"line {number}" for number in range(1, EVENTS + 1)]
+
+
+def test_a_contradiction_ends_a_run_without_follow_and_a_verification(tmp_path: Path) -> None:
+    liar = Liar()
+    with scripted_cloudwatch(liar.answer) as cloudwatch:
+        with (
+            forwarder(GROUP, cloudwatch.url, tmp_path) as process,
+            Viewer(process.ready()["websocket"], "--since", "10m", state=tmp_path) as viewer,
+        ):
+            viewer.wait_shown(EVENTS)
+        liar.lie = "timestamp"
+        with forwarder(GROUP, cloudwatch.url, tmp_path) as process:
+            liar.wait_lies(1)
+            end = ("--since", "10m", "--no-follow", "--patience", "4s", "--no-resume")
+            with Viewer(process.ready()["websocket"], *end, state=tmp_path) as once:
+                assert once.popen.wait(WAIT_S) == 4
+                assert len(once.out.wait_end()) == EVENTS
+                declared, *_, last = once.err.wait_end()
+                reason = "CloudWatch Logs answered inconsistently: event id"
+                assert f"gap suspected… {reason}" in declared
+                assert "not complete: " in last
+                assert reason in last
+            aws = ("--endpoint-url", cloudwatch.url, "--region", "us-east-1")
+            served = process.ready()["websocket"]
+            with GaplessProcess(
+                "verify", served, "--since", "10m", *aws, state=tmp_path
+            ) as verifying:
+                wait_until(
+                    lambda: any(reason in line for line in verifying.err.so_far()),
+                    "the reason of a verification that waits",
+                )
 
 
 def test_what_cannot_be_shown_is_declared_and_the_rest_is_verified(tmp_path: Path) -> None:

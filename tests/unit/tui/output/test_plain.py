@@ -225,6 +225,25 @@ async def test_an_incomplete_range_is_printed_and_has_its_exit_code() -> None:
         assert one.said == [f"not recoverable: retention ({span})", f"not complete: {span}"]
 
 
+async def test_a_gap_that_no_scan_closes_is_declared_and_ends_the_wait_with_its_reason() -> None:
+    forwarder = ForwarderMessages()
+    messages: list[ServerMessage] = [
+        forwarder.welcome(),
+        forwarder.backfill(DONE, done=True),
+        forwarder.gap(2_000, 2_001, "suspected"),
+        forwarder.mark(SINCE, 1_999, 0),
+        forwarder.heartbeat(0),
+    ]
+    goal = Goal(through_ms=5_000, patience_ms=1_500)
+    async with printing(says(*messages), goal=goal) as one:
+        await eventually(lambda: one.said != [])
+        span = "1970-01-01T00:00:02.000Z..1970-01-01T00:00:02.001Z"
+        assert one.said == [f"gap suspected… retention ({span})"]
+        assert await one.task == 4
+        where = "1970-01-01T00:00:02.000Z..1970-01-01T00:00:05.000Z"
+        assert one.said[1:] == [f"not complete: {where}: retention ({span})"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_prints_every_held_line(number: signal.Signals) -> None:
     async with printing(says(*four(ForwarderMessages())), hold_ms=1 << 40) as one:
