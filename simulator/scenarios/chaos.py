@@ -116,11 +116,25 @@ HEALED_BY_STEP: Final = frozenset(
 _FRAMES: Final = frozenset({"drop_frame", "duplicate_frame", "reorder_frame"})
 
 
+_READS_ANEW: Final = frozenset({"journal_lost", "journal_rolled_back", "group_recreated"})
+"""Faults after which the forwarder reads texts for the first time once more."""
+
+
+def compatible(kinds: Sequence[str]) -> list[str]:
+    """The faults without those that ``altered_text`` excludes.
+
+    A text that is first read while it is altered is the first one for the new journal: it differs
+    once the fault is healed, is declared, and never verified. That is right, but not green.
+    """
+    excluded = _READS_ANEW if "altered_text" in kinds else frozenset[str]()
+    return [kind for kind in kinds if kind not in excluded]
+
+
 def steps(seed: int) -> Sequence[Step]:
     """Draw faults of all kinds from the seed, which overlap."""
     rng = Random(f"chaos/{seed}")  # noqa: S311 - a simulation
     found = [say(0, f"Chaos, seed {seed}: faults are drawn at random.")]
-    for kind in rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH)):
+    for kind in compatible(rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH))):
         at_ms = rng.randrange(BEGIN_MS)
         found.append(draw_fault(rng, kind, at_ms))
         if kind in HEALED_BY_STEP:

@@ -10,7 +10,13 @@ import msgspec
 
 from simulator.faults.workload import HUGE_BYTES_MAX
 from simulator.scenarios.base import Inject, Step, heal
-from simulator.scenarios.chaos import DOSES, HEALED_BY_STEP, LASTS_MS, draw_fault
+from simulator.scenarios.chaos import (
+    DOSES,
+    HEALED_BY_STEP,
+    LASTS_MS,
+    compatible,
+    draw_fault,
+)
 
 ROUND_MS: Final = 60_000
 BEGIN_MS: Final = 42_000
@@ -48,7 +54,7 @@ def draw_round(seed: int, number: int, *, kills: bool) -> Sequence[Step]:
     if kills:
         kinds += ["forwarder_crash", *rng.sample(sorted(KILLS - {"forwarder_crash"}), 2)]
     steps = [heal(HEAL_MS)]
-    for kind in kinds:
+    for kind in compatible(kinds):
         at_ms = rng.randrange(BEGIN_MS)
         step = draw_fault(rng, kind, at_ms)
         steps.append(_sized(step, number) if kind == "hostile_lines" else step)

@@ -83,6 +83,15 @@ def test_chaos_draws_every_fault_with_every_attribute_in_range() -> None:
     assert len({str(chaos.SCENARIO.steps(seed)) for seed in SEEDS}) == len(SEEDS)
 
 
+def test_chaos_reads_no_altered_text_for_the_first_time() -> None:
+    drawn = [{one.type for one in injected(chaos.steps(seed))} for seed in range(300)]
+    altering = [kinds for kinds in drawn if "altered_text" in kinds]
+    assert altering
+    for kinds in altering:
+        assert not kinds & {"journal_lost", "journal_rolled_back", "group_recreated"}
+    assert any("journal_lost" in kinds for kinds in drawn)
+
+
 def test_chaos_ends_healed() -> None:
     for seed in SEEDS:
         *before, last_heal, end = chaos.steps(seed)
