@@ -84,7 +84,7 @@ def test_chaos_draws_every_fault_with_every_attribute_in_range() -> None:
 
 
 def test_chaos_reads_no_altered_text_for_the_first_time() -> None:
-    drawn = [{one.type for one in injected(chaos.steps(seed))} for seed in range(300)]
+    drawn = [{one.type for one in injected(list(chaos.steps(seed)))} for seed in range(300)]
     altering = [kinds for kinds in drawn if "altered_text" in kinds]
     assert altering
     for kinds in altering:
