@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from tests.bench import (
     cloudwatch,
+    cluster,
     delivery,
     frame,
     lag,
@@ -73,6 +74,7 @@ def main() -> None:
         _say("\n## Many log groups within an account's quota")
         quota.report(_say, given.cells, max(60.0, given.seconds))
     _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
+    _listed("cluster" in parts, "A journal shared through PostgreSQL", cluster.measure)
     _listed(
         "cloudwatch" in parts,
         "The simulator's CloudWatch and unpatched moto, over HTTP",

@@ -1,0 +1,168 @@
+"""A journal shared through PostgreSQL beside one in SQLite alone, on the same machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from itertools import count
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import random
+from statistics import quantiles
+from typing import Final
+
+from forwarder.cloudwatch.clock import timer_ms
+from forwarder.cloudwatch.reader import decode_page
+from forwarder.cluster.postgres import PostgresEngine
+from forwarder.cluster.replicated import ReplicatedJournal
+from forwarder.cluster.view import View
+from forwarder.journal.contract import Journal
+from forwarder.journal.sqlite import SqliteJournals
+from forwarder.records import LogEvent
+from tests.bench.goals import Goal, figure
+from tests.bench.standin import GROUP, canned_page
+from tests.support.cluster.postgres_server import PostgresServer
+
+EVENTS: Final = 100_000
+BATCH: Final = 1_000
+ROUNDS: Final = 3
+"""Rounds of both journals in turn, so that a busy machine slows down both."""
+
+DELIVERIES: Final = 500
+PAUSE_S: Final = 0.02
+TTL_MS: Final = 60_000
+
+SHARE: Final = Goal(0.4, "of SQLite", is_least=True)
+P50: Final = Goal(8, "ms")
+P99: Final = Goal(20, "ms")
+BOOTSTRAP: Final = Goal(100_000, "events/s", is_least=True)
+
+
+def measure() -> Iterator[str]:
+    """Yield the lines of the report."""
+    server = PostgresServer()  # durable, unlike the tests'
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from _measure(server, Path(folder))
+    finally:
+        server.remove()
+
+
+def _measure(server: PostgresServer, folder: Path) -> Iterator[str]:
+    engine = PostgresEngine(server.url, "bench")
+    view = View(folder / "owner", GROUP, boot="boot")
+    journals = SqliteJournals(folder / "alone")
+    owner = _take_over(engine, view)
+    alone = journals.journal(GROUP)
+    spent = {"alone": 0.0, "shared": 0.0}
+    batches = _batches(decode_page(canned_page(BATCH)).events)
+    for _ in range(ROUNDS):
+        part = [next(batches) for _ in range(EVENTS // BATCH)]
+        spent["alone"] += _seconds(alone, part)
+        spent["shared"] += _seconds(owner, part)
+    events = ROUNDS * EVENTS
+    rates = {name: events / seconds for name, seconds in spent.items()}
+    share = rates["shared"] / rates["alone"]
+    note = f"{events:,} events, batches of {BATCH:,}"
+    yield figure("append, SQLite alone", f"{rates['alone']:,.0f} events/s ({note})")
+    yield figure(
+        "append, PostgreSQL and a view",
+        f"{rates['shared']:,.0f} events/s, {share:.2f} of it",
+        SHARE.judged(share),
+    )
+    started = time.perf_counter()
+    other = View(folder / "bootstrap", GROUP, boot="boot")
+    other.catch_up(engine.log(GROUP))
+    rate = owner.head_seq / (time.perf_counter() - started)
+    other.close()
+    yield figure("bootstrap of a view", f"{rate:,.0f} events/s", BOOTSTRAP.judged(rate))
+    lags = _deliver(server, folder, owner, batches)
+    cuts = quantiles(lags, n=100)
+    yield figure(
+        "delivery to another process",
+        f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, max {max(lags):.1f} ms",
+        P50.judged(cuts[49]),
+        P99.judged(cuts[98]),
+    )
+    view.close()
+    journals.close()
+    engine.close()
+
+
+def _take_over(engine: PostgresEngine, view: View) -> ReplicatedJournal:
+    log = engine.log(GROUP)
+    lease = log.acquire(TTL_MS)
+    assert lease is not None
+    return ReplicatedJournal.take_over(log, lease, view, timer=timer_ms, random=random)
+
+
+def _batches(events: Sequence[LogEvent]) -> Iterator[list[LogEvent]]:
+    """Yield batches for ever, each with ids and times after those of the one before."""
+    for number in count():
+        added = number * BATCH
+        yield [
+            LogEvent(
+                str(int(one.id) + added),
+                one.timestamp + added,
+                one.ingestion_time,
+                one.stream,
+                one.message,
+            )
+            for one in events
+        ]
+
+
+def _seconds(journal: Journal, batches: Sequence[Sequence[LogEvent]]) -> float:
+    started = time.perf_counter()
+    for batch in batches:
+        journal.append(batch, "live")
+    return time.perf_counter() - started
+
+
+def _deliver(
+    server: PostgresServer,
+    folder: Path,
+    owner: ReplicatedJournal,
+    batches: Iterator[list[LogEvent]],
+) -> list[float]:
+    """Append single events; return for each the ms until another process could read it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    arguments = server.url, folder / "follower", DELIVERIES, theirs
+    follower = context.Process(target=_follow, args=arguments)
+    follower.start()
+    ours.recv()
+    sent = {}
+    for _ in range(DELIVERIES):
+        event = next(batches)[0]
+        sent[event.id] = time.monotonic()
+        owner.append([event], "live")
+        time.sleep(PAUSE_S)
+    received: dict[str, float] = ours.recv()
+    follower.join()
+    return [(received[one] - at) * 1_000 for one, at in sent.items()]
+
+
+def _follow(url: str, path: Path, deliveries: int, report: Connection) -> None:
+    """Follow the log, and report when each event could be read (the clock is the machine's)."""
+    engine = PostgresEngine(url, "follower")
+    log = engine.log(GROUP)
+    view = View(path, GROUP, boot="boot")
+    view.catch_up(log)
+    head = view.journal.head_seq
+    report.send(None)
+    received: dict[str, float] = {}
+    while len(received) < deliveries:
+        log.wait(view.position, TTL_MS)
+        entries = log.read(view.position, BATCH)
+        view.apply(entries)
+        now = time.monotonic()
+        for row in view.journal.read_after(head, BATCH):
+            received[row.id] = now
+        head = view.journal.head_seq
+    report.send(received)
+    view.close()
+    engine.close()
