@@ -277,59 +277,47 @@ class FieldTest(BlockTest):
         self._name = FieldName(comparison.name)
         self._value = ValueTest(comparison)
         self._text = pattern_of(comparison.text, is_regex=False)
-        self._hints = _hints(self._name, comparison, self._value)
-        self._reader = _reader(self._name)
-        self._read = None if self._reader is None else self._reader.reading(is_safe=False)
+        self._hints = _Hints(self._name, comparison, self._value)
+        self._read = _reader(self._name)
 
     def __call__(self, line: Line) -> bool:
         """Whether a line passes."""
         message = line.message
-        if self._hints and "\\u" not in message:
-            shown = without_colours(message)
-            if not all(hint.matches(shown) for hint in self._hints):
+        raw = message.encode("utf-8", "surrogatepass")
+        if b"\\u" not in raw:
+            shown = without_colours(message) if b"\x1b" in raw else message
+            if not all(pattern.matches(shown) for pattern in self._hints.patterns):
                 return False
-        values = None
-        if self._read is not None:
-            values = self._read(message.encode("utf-8", "surrogatepass"))
+        values = None if self._read is None else self._read(raw, raw.lower())
         return self._value.passes_any(values) if values else self._matches(message)
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it passes, else 0."""
         texts, shown = block.texts(), block.shown_texts()
-        candidates = self._candidates(texts, shown)
-        if candidates is not None and 1 not in candidates:
-            return candidates
-        as_text = flag_matches(self._text, shown)
         flags = bytearray(len(texts.ends))
-        reader = None if self._reader is None else self._reader.for_texts(texts)
-        passes, is_ascii = self._value.passes_any, texts.is_ascii
-        for at, raw in enumerate(texts.data.split(END)[:-1]):
-            if candidates is not None and not candidates[at]:
-                continue
-            values = None if reader is None else reader(raw)
+        has_escapes = b"\\" in texts.data and b"\\u" in texts.data
+        if not has_escapes and not self._hints.are_in(shown):
+            return bytes(flags)
+        as_text = flag_matches(self._text, shown)
+        lines, folded = texts.data.split(END), texts.data.lower().split(END)
+        candidates: Iterable[int] = range(len(flags))
+        if not has_escapes:
+            is_same = shown is texts
+            candidates = self._hints.candidates(
+                lines if is_same else shown.data.split(END),
+                folded if is_same else shown.data.lower().split(END),
+                is_ascii=texts.is_ascii,
+            )
+        read, passes, is_ascii = self._read, self._value.passes_any, texts.is_ascii
+        for at in candidates:
+            raw = lines[at]
+            values = None if read is None else read(raw, folded[at])
             if values:
                 flags[at] = passes(values)
-            elif values is not None and not as_text[at]:
-                continue
-            else:
+            elif as_text[at] or values is None:
                 message = raw.decode("ascii" if is_ascii else "utf-8", "surrogatepass")
                 flags[at] = as_text[at] if is_plain(message) else self._matches(message)
         return bytes(flags)
-
-    def _candidates(self, texts: JoinedTexts, shown: JoinedTexts) -> bytes | None:
-        """The lines that may pass, since they contain the field's name; None: all of them."""
-        if not self._hints:
-            return None
-        first, *others = self._hints
-        found = flag_matches(first, shown)
-        for hint in others:
-            if 1 not in found:
-                break
-            found = and_flags(found, flag_matches(hint, shown))
-        if b"\\u" in texts.data:  # any letter may be written like that
-            escaped = [b"\\u" in raw for raw in texts.data.split(END)[:-1]]
-            found = bytes(map(operator.or_, found, escaped))
-        return found
 
     def _matches(self, message: str) -> bool:
         structure = structure_of(message, again=False)
@@ -346,20 +334,47 @@ _PLAIN_PART: Final = re.compile(r"(?=.*[A-DF-Za-df-z])[\w @]+", re.ASCII)
 """A part of a value that is not a part of a number, whose digits may be written differently."""
 
 
-def _hints(name: FieldName, comparison: Comparison, value: ValueTest) -> list[Pattern]:
-    r"""Texts that a line must contain, as shown, to pass, unless it contains ``\u``."""
-    hints = []
-    last = name.base.rpartition(".")[2]
-    is_added = any(name.is_named(one, name.base) for one in ADDED_NAMES)
-    if _PLAIN_NAME.fullmatch(last) and not is_added and not name.may_be_message:
-        hints.append(Pattern(last, ignores_case=name.ignores_case, is_literal=True))
-    text = comparison.value
-    is_plain_value = (comparison.operator == "=" and _PLAIN_VALUE.fullmatch(text)) or (
-        comparison.operator == "~" and not comparison.is_regex and _PLAIN_PART.fullmatch(text)
-    )
-    if is_plain_value and value.number is None and text == text.strip():
-        hints.append(pattern_of(text, is_regex=False))
-    return hints
+class _Hints:
+    r"""Texts that a line must contain, as shown, to pass a comparison, unless it has ``\u``."""
+
+    def __init__(self, name: FieldName, comparison: Comparison, value: ValueTest) -> None:
+        self.patterns: list[Pattern] = []
+        self._needles: list[tuple[bytes, bool, bool]] = []
+        last = name.base.rpartition(".")[2]
+        is_added = any(name.is_named(one, name.base) for one in ADDED_NAMES)
+        if _PLAIN_NAME.fullmatch(last) and not is_added and not name.may_be_message:
+            self._add(last, is_value=False, ignores_case=name.ignores_case)
+        text = comparison.value
+        is_plain_value = (comparison.operator == "=" and _PLAIN_VALUE.fullmatch(text)) or (
+            comparison.operator == "~" and not comparison.is_regex and _PLAIN_PART.fullmatch(text)
+        )
+        if is_plain_value and value.number is None and text == text.strip():
+            self._add(text, is_value=True, ignores_case=smart_case(text))
+
+    def _add(self, text: str, *, is_value: bool, ignores_case: bool) -> None:
+        self.patterns.append(Pattern(text, ignores_case=ignores_case, is_literal=True))
+        self._needles.append((text.encode(), is_value, ignores_case))
+
+    def are_in(self, texts: JoinedTexts) -> bool:
+        """Whether each of them is somewhere in the texts."""
+        return all(pattern.is_in(texts.data) for pattern in self.patterns)
+
+    def candidates(
+        self, lines: Sequence[bytes], folded: Sequence[bytes], *, is_ascii: bool
+    ) -> Iterable[int]:
+        """The numbers of the lines that contain all of them; some may not.
+
+        Args:
+            lines: The lines as they are shown, and something behind the last one.
+            folded: The same, in lower case as far as they are ASCII.
+            is_ascii: Whether all are ASCII; if not, more letters may equal those of a value.
+        """
+        found: Iterable[int] = range(len(lines) - 1)
+        for needle, is_value, ignores_case in self._needles:
+            if is_ascii or not is_value:
+                where = folded if ignores_case else lines
+                found = [at for at in found if needle in where[at]]
+        return found
 
 
 # One field of JSON objects
@@ -370,12 +385,16 @@ _READ_BYTES: Final = 4 * FIELDS_MAX
 _HEAD: Final = 300
 _LAMBDA_WORD: Final = re.compile(rb"\b(?:START|END|REPORT|INIT_START|INIT_REPORT|XRAY) ")
 
-ReadField = Callable[[bytes], list[Scalar] | None]
-"""The values of a field in a line; None where only parsing the whole line can tell."""
+ReadField = Callable[[bytes, bytes], list[Scalar] | None]
+"""The values of a field in a line, given the line in lower case, too; None where only parsing the
+whole line can tell."""
 
 
 class _Reader:
-    """Reads one field of JSON objects, without parsing the rest of them into objects."""
+    """Reads one field of JSON objects, without parsing the rest of them into objects.
+
+    What it returns is certain because the field's name occurs only once, as a key that it found.
+    """
 
     def __init__(self, name: FieldName) -> None:
         self._ignores_case = name.ignores_case
@@ -394,60 +413,46 @@ class _Reader:
                 self._rests.append((attribute, rest))
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Fields", fields)).decode
 
-    def for_texts(self, texts: JoinedTexts) -> ReadField:
-        """A function that reads lines of these texts; what holds for all is checked here."""
-        data = texts.data.lower() if self._ignores_case else texts.data
-        last = self._last
-        return self.reading(
-            is_safe=b"\\" not in data and last + b"=" not in data and last + b":" not in data
-        )
-
-    def reading(self, *, is_safe: bool) -> ReadField:
-        """A function that reads lines; if ``is_safe``, none of them has a structure within."""
-        last = self._last
-        ignores_case, count_keys, read = self._ignores_case, self._count_keys, self._read
-
-        def values(raw: bytes) -> list[Scalar] | None:
-            start = 0 if raw[:1] == b"{" else raw.find(b"{", 0, _HEAD)
-            if start < 0 or len(raw) > _READ_BYTES:
-                return None
-            if start and _LAMBDA_WORD.search(raw, 0, start):
-                return None
-            folded = raw.lower() if ignores_case else raw
-            if not is_safe and (b"\\" in raw or last + b"=" in folded or last + b":" in folded):
-                return None
-            return read(raw[start:] if start else raw, folded) if count_keys(folded) else None
-
-        return values
-
-    def _count_keys(self, folded: bytes) -> bool:
-        """Whether the field occurs once at most, and so do the objects around it."""
-        last = self._last
-        count = folded.count(b'"%b"' % last) + folded.count(b'.%b"' % last)
-        return count <= 1 and all(
-            folded.count(b'"%b"' % one) + folded.count(b'.%b"' % one) <= 1 for one in self._parents
-        )
-
-    def _read(self, raw: bytes, folded: bytes) -> list[Scalar] | None:
+    def __call__(self, raw: bytes, folded: bytes) -> list[Scalar] | None:
+        """Read a line."""
+        start = 0 if raw[:1] == b"{" else raw.find(b"{", 0, _HEAD)
+        if start < 0 or len(raw) > _READ_BYTES:
+            return None
+        if start and _LAMBDA_WORD.search(raw, 0, start):
+            return None
+        if not self._ignores_case:
+            folded = raw
+        count = folded.count(self._last)
+        if count > 1 and not self._is_key_once(raw, folded):
+            return None
         try:
-            found = self._decode(raw)
+            found = self._decode(raw[start:] if start else raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         for attribute, rest in self._rests:
             value = getattr(found, attribute)
-            if value is msgspec.UNSET:
-                continue
-            if rest:
+            if value is not msgspec.UNSET and rest:
                 value = _descend(value, rest)
-                if value is msgspec.UNSET:
-                    continue
-            return None if isinstance(value, dict | list) else [value]
-        if self._ignores_case and any(
-            raw.count(b'%b"' % one) != folded.count(b'%b"' % one)
-            for one in (self._last, *self._parents)
-        ):
-            return None  # it may be there in another mixture of upper and lower case
-        return []
+            if value is not msgspec.UNSET:
+                return None if isinstance(value, dict | list) else [value]
+        return [] if self._is_absent(raw, folded) else None
+
+    def _is_key_once(self, raw: bytes, folded: bytes) -> bool:
+        """Whether a name that occurs several times is a key only once, and no key of a text."""
+        last = self._last
+        if b"\\" in raw or last + b"=" in folded or last + b":" in folded:
+            return False
+        return folded.count(b'"%b"' % last) + folded.count(b'.%b"' % last) <= 1
+
+    def _is_absent(self, raw: bytes, folded: bytes) -> bool:
+        """Whether a field that was not found cannot be there in another way."""
+        last, parents = self._last, self._parents
+        if b"\\" in raw or last + b"=" in folded or last + b":" in folded:
+            return False  # it may be in a text within
+        if any(folded.count(one) > 1 for one in parents):
+            return False  # of objects of one name, the decoder keeps the last
+        # It may be written in another mixture of upper and lower case.
+        return all(raw.count(one) == folded.count(one) for one in (last, *parents))
 
 
 def _descend(value: object, name: str) -> object:
