@@ -84,7 +84,7 @@ async def test_a_time_beyond_the_lines() -> None:
 async def test_a_time_among_filtered_lines() -> None:
     async with running(numbered()) as screen:
         await screen.press("f")
-        await screen.type("0$")
+        await screen.type("/0$/")
         await screen.press("colon")
         await screen.type("12:01:55")
         assert cursor(screen) == "line 120"

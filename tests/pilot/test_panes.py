@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.widgets import OptionList
 
@@ -182,9 +184,39 @@ async def test_copying() -> None:
     async with running(engine_with("first", "half \ud800 pair")) as screen:
         await screen.press("y")
         assert screen.app.clipboard == "half ? pair"
-        assert "copied 11 characters" in screen.lines[-2]
+        assert "sent to the terminal: 11 characters" in screen.lines[-2]
         await screen.press("k", "y")
         assert screen.app.clipboard == "first"
+
+
+async def test_a_line_is_copied_as_shown_or_as_the_log_has_it() -> None:
+    message = "\x1b[31mERROR\x1b[0m request"
+    async with running(engine_with("first", message)) as screen:
+        await screen.press("y")
+        assert screen.app._clipboard == "ERROR request"
+        await screen.press("Y")
+        assert screen.app._clipboard == message
+        await screen.press("K", "y")
+        assert screen.app._clipboard == "first\nERROR request"
+        assert "sent to the terminal: 19 characters of 2 lines" in screen.lines[-2]
+
+
+@pytest.mark.parametrize(("code", "where"), [(0, "copied to tmux"), (1, "sent to the terminal")])
+async def test_copying_in_tmux(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, where: str
+) -> None:
+    fake = tmp_path / "tmux"
+    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/args\ncat > {tmp_path}/in\nexit {code}\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    async with running(engine_with("some text")) as screen:
+        await screen.press("y")
+        await screen.app.workers.wait_for_complete()
+        await screen.settle()
+        assert where in screen.lines[-2]
+    assert (tmp_path / "args").read_text() == "load-buffer -w -\n"
+    assert (tmp_path / "in").read_text() == "some text"
 
 
 async def test_the_palette_has_every_action() -> None:

@@ -323,3 +323,49 @@ async def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(key: str
         assert "look-around is not supported" in "\n".join(screen.lines)
         assert marked(screen) == []
         assert not screen.app._search.filters.has_any
+
+
+async def test_a_match_beyond_the_edge_scrolls_into_view() -> None:
+    engine = FakeEngine()
+    far = "begin " + "word " * 60 + "needle end"
+    engine.add([make_line(1, "a needle here"), make_line(2, far), make_line(3, "other")])
+    async with running(engine) as screen:
+        assert "needle end" not in screen.text
+        await screen.press("slash")
+        await screen.type("needle")
+        assert cursor(screen) == far
+        assert "needle" in screen.line_with("needle end")
+        assert "needle" in marked(screen)
+        await screen.press("N")
+        assert cursor(screen) == "a needle here"
+        assert "a needle here" in screen.text
+        assert marked(screen) == ["needle"]
+
+
+async def test_a_new_search_clears_the_message_of_the_one_before() -> None:
+    async with running(mixed(20)) as screen:
+        await screen.press("slash")
+        await screen.type("nothing of the kind")
+        assert "no match above" in screen.lines[-2]
+        await screen.press("slash")
+        await screen.type("line 7")
+        assert "no match" not in screen.text
+        assert "1/1" in screen.lines[-2]
+
+
+async def test_fields_are_searched_for_and_filtered_by() -> None:
+    engine = FakeEngine()
+    engine.add(
+        make_line(n, f'{{"msg":"paid","amount":{n},"user":{{"id":{n % 3}}}}}') for n in range(30)
+    )
+    async with running(engine) as screen:
+        await screen.press("f")
+        await screen.type("user.id=2 amount>=20")
+        assert "4 of 30 lines" in screen.text
+        await screen.press("slash")
+        await screen.type("amount=23")
+        assert '"amount":23' in cursor(screen)
+        assert "amount=23" in marked(screen)
+        await screen.press("x")
+        await screen.type("!amount=23")
+        assert "1 of 30 lines" in screen.text

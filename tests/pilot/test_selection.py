@@ -111,13 +111,14 @@ async def test_the_selection_stays_on_its_lines() -> None:
 async def test_nothing_selected_and_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(numbered()) as screen:
         await screen.press("Y")
-        assert "nothing selected" in screen.lines[-2]
+        assert screen.app.clipboard == "line 99"
+        assert "sent to the terminal: 7 characters" in screen.lines[-2]
         monkeypatch.setattr(app, "COPY_BYTES_MAX", 20)
         await screen.press("K", "K", "K", "Y")
         assert "is more than terminals take: Ctrl+S saves" in screen.lines[-2]
         await screen.press("g", "Y")
         assert "100 rows are too many to copy" in screen.lines[-2]
-        assert screen.app.clipboard == ""
+        assert screen.app.clipboard == "line 99"
 
 
 async def test_what_is_shown_is_saved_as_text(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ async def test_many_lines_are_saved_in_pieces(
     path = tmp_path / "x.log"
     async with running(numbered(9_000)) as screen:
         await screen.press("f")
-        await screen.type("99$")
+        await screen.type("/99$/")
         await save(screen, path)
         assert "saved 90 rows" in screen.lines[-2]
     lines = path.read_text().splitlines()

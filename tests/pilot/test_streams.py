@@ -71,7 +71,7 @@ async def test_only_one_stream() -> None:
 async def test_streams_and_other_filters_together() -> None:
     async with running(three(), size=WIDE) as screen:
         await screen.press("f")
-        await screen.type("2$")
+        await screen.type("/2$/")
         await screen.press("s", "space", "escape")
         assert "2 of 30 lines" in screen.text
         await screen.press("escape")

@@ -16,7 +16,14 @@ from tests.support.processes.gapless_processes import WAIT_S
 @pytest.fixture(autouse=True)
 def same_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of the terminal in which the tests run."""
-    for name in ("NO_COLOR", "COLORFGBG", "TEXTUAL_THEME", "TEXTUAL_FILTERS", "UNICODE_VERSION"):
+    for name in (
+        "NO_COLOR",
+        "COLORFGBG",
+        "TEXTUAL_THEME",
+        "TEXTUAL_FILTERS",
+        "UNICODE_VERSION",
+        "TMUX",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from textual.cache import LRUCache
 from textual.strip import Strip
@@ -34,6 +35,9 @@ STREAM_CELLS_NARROW: Final = 13
 
 _CHARS_PER_CELL: Final = 4
 """Characters of a message read for each cell, since escape sequences take no cells."""
+
+_SOUGHT_CELLS: Final = 1 << 16
+"""Cells in which a match is looked for, to scroll to it."""
 
 _NO_EDGE: Final[Segment] = ("", MESSAGE)
 
@@ -289,6 +293,24 @@ class StripCache:
         indent = (" " * columns.cells, MESSAGE)
         lines = [[*prefix, *first], *([indent, *other] for other in others)]
         return [fmt.clip(line, 0, appearance.width) for line in lines]
+
+    def match_left(self, line: Line) -> int:
+        """Cells to scroll sideways so that a line's first match is seen; the present ones if it is.
+
+        Without a match in the first ``_SOUGHT_CELLS``, the present ones, too.
+        """
+        left, pattern = self._appearance.left, self._appearance.pattern
+        if pattern is None or self._appearance.wrapped:
+            return left
+        text = "".join(one for one, _ in self._message(line, None, _SOUGHT_CELLS, 1))
+        spans = pattern.spans(text)
+        if not spans:
+            return left
+        begin, end = (cell_len(text[:at]) for at in spans[0])
+        cells = max(1, self._appearance.width - self._columns.cells)
+        if left <= begin and end < left + cells:
+            return left
+        return 0 if end < cells else max(0, begin - cells // 3)
 
     def _message(self, line: Line, level: str | None, cells: int, rows: int) -> list[Segment]:
         """What is drawn of a message on ``rows`` screen rows of ``cells`` cells."""

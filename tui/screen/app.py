@@ -38,7 +38,7 @@ from tui.render.panel_text import palette_title
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.strips import StripCache
-from tui.screen import terminal
+from tui.screen import clipboard, terminal
 from tui.screen.navigation import Bookmarks, Navigation
 from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError
 from tui.screen.save import Saver, messages
@@ -308,7 +308,7 @@ class ViewerApp(ThemedApp):
     def _selection_count(self) -> list[Chunk]:
         rows = len(self.log_view.selection)
         text = f"{units.number(rows)} selected"
-        return [chunk(text, "accent", 1, "app.copy_selection")] if rows else []
+        return [chunk(text, "accent", 1, "app.copy")] if rows else []
 
     def _active_faults(self) -> list[Chunk]:
         """The simulator's active faults, so that nobody takes them for real trouble."""
@@ -478,43 +478,55 @@ class ViewerApp(ThemedApp):
     def action_select(self) -> None:
         """Start or end a selection."""
         if self.log_view.toggle_selection():
-            self.show_message("move to select; Y copies, Ctrl+S saves")
+            self.show_message("move to select; y copies, Ctrl+S saves")
 
     def action_copy(self) -> None:
-        """Copy the line under the cursor to the terminal's clipboard."""
-        row = self.log_view.current()
-        if isinstance(row, Line):
-            self._copy([row])
+        """Copy the selected lines, or the one under the cursor, as they are shown."""
+        self._copy_chosen(as_shown=True)
 
-    def action_copy_selection(self) -> None:
-        """Copy the selected lines to the terminal's clipboard."""
+    def action_copy_original(self) -> None:
+        """Copy the same with colour codes, if they have any."""
+        self._copy_chosen(as_shown=False)
+
+    def _copy_chosen(self, *, as_shown: bool) -> None:
         selection = self.log_view.selection
         begin, end = selection.indexes()
         if begin == end:
-            self.show_message("nothing selected: v starts a selection, or drag the mouse")
+            row = self.log_view.current()
+            if isinstance(row, Line):
+                self._copy([row], as_shown=as_shown)
+            else:
+                self.show_message("there is no line here to copy")
             return
         if end - begin > COPY_BYTES_MAX:  # nor could they be gathered without a pause
             rows = units.plural(end - begin, "row")
             self.show_message(f"{rows} are too many to copy: Ctrl+S saves them to a file")
             return
-        if self._copy(selection.view.rows(begin, end)):
+        if self._copy(selection.view.rows(begin, end), as_shown=as_shown):
             self.log_view.end_selection()
 
-    def _copy(self, rows: Sequence[Row]) -> bool:
+    def _copy(self, rows: Sequence[Row], *, as_shown: bool) -> bool:
         """Copy the rows' messages to the clipboard; returns False if they are too large."""
-        data = messages(rows).encode("utf-8", "replace")
+        data = messages(rows, as_shown=as_shown).encode("utf-8", "replace")
         if len(data) > COPY_BYTES_MAX:
             size = f"{len(data) / (1 << 20):.1f} MiB"
             self.show_message(f"{size} is more than terminals take: Ctrl+S saves to a file")
             return False
-        self.copy_to_clipboard(data.decode())
-        copied = units.plural(len(data.decode()), "character")
+        text = data.decode()
+        copied = units.plural(len(text), "character")
         lines = sum(isinstance(row, Line) for row in rows)
         rules = [row for row in rows if isinstance(row, Rule)]
         evicted = sum(rule.count or 0 for rule in rules if rule.kind == "evicted")
         without = f", without {units.plural(evicted, 'line')} not in memory" if evicted else ""
         of_lines = f" of {lines} lines" if lines > 1 else ""
-        self.show_message(f"copied {copied}{of_lines}{without}")
+        said = f"{copied}{of_lines}{without}"
+
+        async def copy() -> None:
+            self._clipboard = text
+            where = await clipboard.copy(text, self.copy_to_clipboard)
+            self.show_message(f"{where}: {said}")
+
+        self._run_exclusively(copy, "copy")
         return True
 
     def action_save(self) -> None:

@@ -15,6 +15,7 @@ from common.files import replace_file
 from common.times import iso
 from tui.client.engine import Engine
 from tui.client.target import LineSource
+from tui.lines.levels import without_colours
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import format_json, format_text
 from tui.output.ordering import PrintedLine
@@ -154,9 +155,10 @@ def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()  # ASCII, so without C1 controls
 
 
-def messages(rows: Iterable[Row]) -> str:
-    """The messages of the lines among the rows, joined by newlines."""
-    return "\n".join(row.message for row in rows if isinstance(row, Line))
+def messages(rows: Iterable[Row], *, as_shown: bool) -> str:
+    """The messages of the lines among the rows, joined by newlines; as shown: without colours."""
+    texts = [row.message for row in rows if isinstance(row, Line)]
+    return "\n".join(map(without_colours, texts) if as_shown else texts)
 
 
 def _printed(line: Line) -> PrintedLine:

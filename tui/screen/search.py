@@ -149,6 +149,7 @@ class Search:
             self._count_matches()
         self._log.highlight(self._highlight)
         if text:
+            self._show("")  # the message of an earlier search
             self.go_to_match(-1 if self._log.place.following else 1, here=True)
 
     def _count_matches(self) -> None:
@@ -177,6 +178,8 @@ class Search:
             if found is not None:
                 await self._wait_until_shown(found)
                 self._log.go_to(found)
+                if self._searched is not None and test is self._searched.test:
+                    self._log.reveal_match()
                 return
             await asyncio.sleep(0)
         evicted = self._timeline.evicted

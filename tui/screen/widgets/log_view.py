@@ -20,7 +20,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from common.patterns import Pattern
-from tui.lines.rows import Change, Row
+from tui.lines.rows import Change, Line, Row
 from tui.lines.view import ContextRows, LinePredicate, View
 from tui.lines.viewport import WHEEL_LINES, Motion, MouseDrag, ReadingPlace, Selection, Viewport
 from tui.render.line_format import TimeMode
@@ -240,6 +240,15 @@ class LogView(ScrollView, can_focus=True):
             self.post_message(self.Missed(key))
         self._viewport.go_to(key)
         self._update(changed=True)
+
+    def reveal_match(self) -> None:
+        """Scroll sideways to the match in the row under the cursor."""
+        row = self.current()
+        if isinstance(row, Line):
+            left = min(_LEFT_MAX, self._strips.match_left(row))
+            if left != self._strips.appearance.left:
+                self._change_appearance(left=left)
+                self._draw()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
