@@ -57,4 +57,4 @@ def test_the_suffix_chooses_the_format(name: str, begins: bytes) -> None:
 
 
 def test_messages_without_rules() -> None:
-    assert save.messages([LINE, RULE, make_line(2, "x")]) == f"{LINE.message}\nx"
+    assert save.messages([LINE, RULE, make_line(2, "x")], as_shown=False) == f"{LINE.message}\nx"
