@@ -37,6 +37,9 @@ from forwarder.journal.tables import Bodied
 READ_ENTRIES: Final = 64
 """Entries that are read and applied at once: at most 64 MiB, mostly far less."""
 
+DIGESTS_MAX: Final = 10_000
+"""Entries whose digests are kept: a status that is older is not compared, hence not believed."""
+
 REBUILDS_MAX: Final = 3
 """Times that one call builds the file again; a log that contradicts itself would never end."""
 
@@ -48,6 +51,9 @@ CREATE TABLE IF NOT EXISTS replica (
     chain_at INTEGER NOT NULL,  -- position of the entry that began the chain
     dropped_seq INTEGER NOT NULL,  -- no row up to it has its body, restored ones aside
     boot TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS replica_digests (  -- of the latest entries
+    position INTEGER PRIMARY KEY, digest BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS replica_entries (  -- which entry holds the rows from a seq on
     first_seq INTEGER PRIMARY KEY, position INTEGER NOT NULL
@@ -224,7 +230,7 @@ class View:
                     raise self._forked(entry.position)
                 self._perform(connection, change, entry)
                 changes.append(change)
-                self._head = Head(entry.position, digest_of(entry.index))
+                self._move(connection, entry.index)
             self._write_position(connection)
         return changes
 
@@ -237,7 +243,7 @@ class View:
         with self._transaction() as connection:
             self._note(connection, change, self.position + 1)
             yield
-            self._head = Head(self.position + 1, digest_of(index))
+            self._move(connection, index)
             self._write_position(connection)
 
     def perform(self, change: Change, messages: Sequence[bytes] | None = None) -> int:
@@ -293,9 +299,13 @@ class View:
         Raises:
             ForkedError: The status is one of another log than this view's.
         """
-        if at == self.position and status.digest != self._head.digest:
+        if at > self.position:
+            return False
+        found = self._db.rows("SELECT digest FROM replica_digests WHERE position = ?", (at,))
+        if found and found[0][0] != status.digest:
+            # Even a status of an earlier position: the log may have been set back to before that.
             raise self._forked(at)
-        return at <= self.position and status.chain_at == self._chain_at
+        return bool(found) and status.chain_at == self._chain_at
 
     def adopt(self, status: Status | None) -> None:
         """Replace coverage and gaps by those of a valid status; None: nothing is known."""
@@ -337,6 +347,13 @@ class View:
             self._load_position()
             self.journal.reload()
             raise
+
+    def _move(self, connection: sqlite3.Connection, index: bytes) -> None:
+        """Make an entry that was applied the last one."""
+        self._head = Head(self.position + 1, digest_of(index))
+        connection.execute("INSERT INTO replica_digests VALUES (?, ?)", self._head)
+        oldest = self.position - DIGESTS_MAX
+        connection.execute("DELETE FROM replica_digests WHERE position <= ?", (oldest,))
 
     def _write_position(self, connection: sqlite3.Connection) -> None:
         connection.execute(

@@ -177,6 +177,42 @@ def test_a_status_of_another_log_is_a_fork(log: MemoryLog, path: Path) -> None:
     view.close()
 
 
+def test_a_status_of_a_log_that_was_set_back_is_a_fork(
+    owner: ReplicatedJournal, engine: MemoryEngine, log: MemoryLog, path: Path, tmp_path: Path
+) -> None:
+    state = engine.state()
+    for number in range(9):
+        owner.append(events([number]), "live")
+    view = _open(path)
+    view.catch_up(log)
+    engine.set_back(state)
+    engine.groups[GROUP, ""].token = None
+    other = View(tmp_path / "other.view", GROUP, boot="boot")
+    successor = _take_over(log, other)
+    successor.cover(0, 9)
+    successor.renew(Report())
+    stored = log.status()
+    assert stored.at < view.position
+    with pytest.raises(ForkedError):
+        view.is_valid(statuses.decode(stored.content), stored.at)
+    view.close()
+    other.close()
+
+
+def test_only_the_latest_digests_are_kept(
+    owner: ReplicatedJournal, log: MemoryLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forwarder.cluster.view.DIGESTS_MAX", 3)
+    owner.renew(Report())
+    stored = log.status()
+    view = _open(path)
+    for number, is_known in enumerate([True, True, True, False, False]):
+        view.catch_up(log)
+        assert view.is_valid(statuses.decode(stored.content), stored.at) == is_known
+        owner.append(events([number]), "live")
+    view.close()
+
+
 def test_a_new_owner_does_not_keep_coverage_that_was_never_published(
     log: MemoryLog, path: Path
 ) -> None:
