@@ -1,12 +1,51 @@
-"""Files that are replaced as a whole, never written in place, and files that are watched."""
+"""Files that are opened without waiting, replaced as a whole, and watched for changes."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+class NotRegularError(OSError):
+    """A named pipe, socket or device stands in a file's place."""
+
+
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """Open a regular file, or the null device, and return its descriptor; an ``opener``, too.
+
+    Opening a named pipe would wait for its other end, and no signal could end that.
+
+    Raises:
+        NotRegularError: it is another kind of file.
+        OSError: it cannot be opened.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) or _is_null_device(found):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
+
+
+def read_regular(path: Path, size: int = -1) -> bytes:
+    """Return the content of a regular file, or its first ``size`` bytes.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    with open(path, "rb", opener=open_regular) as file:
+        return file.read(size)
+
+
+def _is_null_device(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == Path(os.devnull).stat().st_rdev
 
 
 class StableFile:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from common.errors import GaplessError
+from common.files import NotRegularError, open_regular
 
 END_WITHIN_S: Final = 15.0
 """Longest that a process may take to end in order once its lifeline is released."""
@@ -78,9 +79,16 @@ def hold(path: Path, *, remove: bool = False) -> FileHold:
     """Hold a file, made if missing; waits while a process that watches it is ending.
 
     ``remove``: the file is the caller's alone and is deleted with its release.
+
+    Raises:
+        GaplessError: it cannot be made or opened.
     """
     while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        try:
+            descriptor = _open_or_make(path)
+        except OSError as error:
+            msg = f"cannot use the lock file {path} ({error.strerror}): move it away"
+            raise GaplessError(msg) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             if is_same_file(path, descriptor):
@@ -119,7 +127,7 @@ def call_when_released(path: Path, then: Callable[[], None]) -> None:
         GaplessError: the file cannot be opened, so no process can hold it.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_RDWR)
     except OSError as error:
         msg = f"the lifeline {path} can't be opened ({error.strerror}): create the file first"
         raise GaplessError(msg) from error
@@ -188,7 +196,7 @@ class LockFile(_Lock):
         pause = threading.Event()
         for _ in range(tries):
             try:
-                descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+                descriptor = _open_or_make(path)
             except OSError as error:
                 msg = f"cannot write {path} ({error.strerror}): choose another place with --journal"
                 raise GaplessError(msg) from error
@@ -234,7 +242,7 @@ class FileLock(_Lock):
         Raises:
             OSError: The file cannot be made or opened.
         """
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _MODE)
+        descriptor = _open_or_make(path)
         if _try_lock(descriptor, fcntl.LOCK_EX):
             return cls(path, descriptor)
         os.close(descriptor)
@@ -280,10 +288,15 @@ def wait_until_free(path: Path) -> None:
 
 
 def _open_existing(path: Path, flags: int = os.O_RDWR) -> int | None:
+    """Open a lock file; None where none is, as no process can hold a lock there."""
     try:
-        return os.open(path, flags | os.O_CLOEXEC)
-    except FileNotFoundError:
+        return open_regular(path, flags)
+    except (FileNotFoundError, NotRegularError):
         return None
+
+
+def _open_or_make(path: Path) -> int:
+    return open_regular(path, os.O_CREAT | os.O_RDWR, _MODE)
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from common.errors import EXIT_FAILURE, GaplessError
+from common.files import open_regular
 from common.state import STATE_DIR_VARIABLE
 
 READY_WITHIN_S: Final = 120.0
@@ -294,7 +295,7 @@ def _open_log(path: Path | None) -> IO[bytes]:
     try:
         if path is None:
             return tempfile.TemporaryFile()
-        log = path.open("a+b")
+        log = os.fdopen(open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666), "a+b")
     except OSError as error:
         msg = f"cannot write {path or 'a temporary file'} ({error.strerror}): free some space"
         raise GaplessError(msg) from error

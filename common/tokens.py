@@ -8,9 +8,12 @@ sent, because another user's program may have taken over its port.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import select
 import stat
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -22,6 +25,8 @@ from common.state import state_dir, state_path
 
 _FOLDER: Final = "tokens"
 _FILE_BYTES_MAX: Final = 4096
+_PIPE_S: Final = 3.0
+"""Longest wait for a token that comes through a pipe, such as a password manager's."""
 _SECRET_BYTES: Final = 32
 _PORTS: Final = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 _LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
@@ -98,9 +103,7 @@ def read_token(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            check_private(path, file.fileno())
-            text = file.read(_FILE_BYTES_MAX).decode("ascii")
+        text = read_private(path, _FILE_BYTES_MAX).decode("ascii")
     except OSError as error:
         msg = f"cannot read the token file {path} ({error.strerror}): give another --token-file"
         raise TokenFileError(msg) from error
@@ -113,6 +116,36 @@ def read_token(path: Path | None) -> str | None:
         msg = f"the token file {path} holds no token: write one into its first line"
         raise TokenFileError(msg)
     return token
+
+
+def read_private(path: Path, size: int) -> bytes:
+    """Return the first ``size`` bytes of a token file, which may be a pipe.
+
+    Raises:
+        TokenFileError: other users can read or write the file.
+        OSError: it cannot be read, or is a pipe through which nothing comes for a while.
+    """
+    # Opening a named pipe without O_NONBLOCK waits for its writer, and no signal ends that.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        check_private(path, descriptor)
+        return _read_within(descriptor, size, time.monotonic() + _PIPE_S)
+    finally:
+        os.close(descriptor)
+
+
+def _read_within(descriptor: int, size: int, until_s: float) -> bytes:
+    readable = select.poll()
+    readable.register(descriptor, select.POLLIN)
+    data = b""
+    while len(data) < size:
+        if not readable.poll(max(0.0, until_s - time.monotonic()) * 1000):
+            raise OSError(errno.ETIMEDOUT, "nothing comes through this pipe", None)
+        part = os.read(descriptor, size - len(data))
+        if not part:
+            break
+        data += part
+    return data
 
 
 def check_private(path: Path, descriptor: int | None = None) -> None:

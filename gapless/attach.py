@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
 
 from common.errors import CannotConnectError, GaplessError, UsageError
+from common.files import read_regular, replace_file
 from common.http import HttpStatusError, request
 from common.locks import FileHold, hold, lock_path, owner_of, remove_if_free, wait_until_free
 from common.processes import READY_WITHIN_S, ChildFailedError, ChildProcess, start_gapless
@@ -299,13 +300,14 @@ def mark_stopped(journals: Path, port: int) -> None:
     Raises:
         OSError: the note cannot be written.
     """
-    _stop_mark(journals).write_text(json.dumps({"port": port}), encoding="ascii")
+    with replace_file(_stop_mark(journals)) as file:
+        file.write(json.dumps({"port": port}).encode("ascii"))
 
 
 def stopped_port(journals: Path) -> int:
     """Return the port of the forwarder that was stopped on purpose; 0 if none was."""
     try:
-        found = json.loads(_stop_mark(journals).read_bytes())
+        found = json.loads(read_regular(_stop_mark(journals)))
     except (OSError, ValueError):
         return 0
     port = found.get("port") if isinstance(found, dict) else None

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from common.files import replace_file
+from common.files import read_regular, replace_file
 from common.locks import hold, is_held
 from common.state import state_dir
 
@@ -79,7 +79,7 @@ def newest_ready() -> dict[str, Any] | None:
             continue
         try:
             path = folder / _READY
-            ready = json.loads(path.read_text(encoding="utf-8"))
+            ready = json.loads(read_regular(path))
             found.append((path.stat().st_mtime, ready))
         except (OSError, ValueError):
             continue  # not ready yet, or just ended

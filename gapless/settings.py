@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from common.errors import UsageError
+from common.files import read_regular
 
 CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
 
@@ -91,7 +92,7 @@ def _name(key: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(path).decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get(CONFIG_VARIABLE):
             msg = f"the settings file {path} of {CONFIG_VARIABLE} does not exist"

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
 
+from common.files import open_regular
 from forwarder.errors import ConfigError
 from forwarder.records import LogEvent
 
@@ -72,7 +73,7 @@ def wall_clock(skew_file: Path | None) -> Callable[[], int]:
     if skew_file is None:
         return wall_clock_ms
     try:
-        with skew_file.open("rb") as file:
+        with open(skew_file, "rb", opener=open_regular) as file:
             # Mapped, because the clock is read for every event.
             shared = mmap.mmap(file.fileno(), _FILE_BYTES, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:

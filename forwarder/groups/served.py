@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from common.files import StableFile
+from common.files import StableFile, read_regular
 from forwarder.cloudwatch.catalogue import GroupInfo, describe_log_groups
 from forwarder.cloudwatch.missing import explain_missing
 from forwarder.cloudwatch.reader import CloudWatch, is_arn
@@ -334,8 +334,7 @@ class ServedGroups:
 
     def _read_file(self, path: Path) -> None:
         try:
-            with path.open("rb") as file:
-                data = file.read(FILE_BYTES_MAX + 1)
+            data = read_regular(path, FILE_BYTES_MAX + 1)
             if len(data) > FILE_BYTES_MAX:
                 msg = f"--groups-file {path} is larger than {FILE_BYTES_MAX} bytes: use patterns"
                 raise ConfigError(msg)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from common.files import open_regular
 from forwarder.errors import JournalError, JournalFullError, JournalInUseError
 
 SCHEMA_VERSION: Final = 1
@@ -196,7 +197,7 @@ class Database:
         if path.is_dir():
             self._fail("it is a directory: name a file in it")
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_regular(path, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             self._fail(f"{error.strerror}: check its permissions, or give --journal another path")
 

@@ -18,7 +18,7 @@ from typing import Final, Self
 import msgspec
 
 from common.files import StableFile
-from common.tokens import TokenFileError, check_private
+from common.tokens import TokenFileError, read_private
 from forwarder.errors import ConfigError
 from forwarder.records import TokenVerdict
 
@@ -62,9 +62,7 @@ class BearerTokens:
                 line.
         """
         try:
-            with path.open("rb") as file:
-                check_private(path, file.fileno())
-                text = file.read(FILE_BYTES_MAX).decode("utf-8")
+            text = read_private(path, FILE_BYTES_MAX).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             msg = f"--token-file {path} can't be read: {error}"
             raise ConfigError(msg) from error

@@ -24,7 +24,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from common.errors import GaplessError
-from common.files import replace_file
+from common.files import read_regular, replace_file
 from common.locks import FileLock
 from common.state import state_dir
 from gapless.aws import AwsChoice, choices_of, profile_names
@@ -230,7 +230,7 @@ def _age_s(path: Path) -> float:
 
 def _read(path: Path) -> list[dict[str, Any]]:
     with contextlib.suppress(OSError, ValueError):
-        rows = json.loads(path.read_bytes())
+        rows = json.loads(read_regular(path))
         if isinstance(rows, list):
             return [one for one in rows if isinstance(one, dict)]
     return []

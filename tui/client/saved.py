@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from common.files import replace_file
+from common.files import read_regular, replace_file
 from wire.codec import encode
 from wire.order import Interval, parse_interval
 from wire.query import Filter
@@ -147,7 +147,7 @@ def load_cursor(
     """
     path = _cursor_path(folder, target, group, event_filter, consumer)
     try:
-        saved = msgspec.json.decode(path.read_bytes(), type=_CursorFile).saved()
+        saved = msgspec.json.decode(read_regular(path), type=_CursorFile).saved()
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:  # msgspec's errors are ValueErrors
@@ -169,7 +169,7 @@ def is_of_earlier_version(
 ) -> bool:
     """Whether the cursor of a target was saved when screen and output still shared one."""
     try:
-        data = _cursor_path(folder, target, group, event_filter, "").read_bytes()
+        data = read_regular(_cursor_path(folder, target, group, event_filter, ""))
         return msgspec.json.decode(data, type=_CursorFile).version == 1
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return False
@@ -216,7 +216,7 @@ def save_bookmarks(path: Path, bookmarks: Iterable[int]) -> None:
 def load_bookmarks(path: Path) -> list[int]:
     """Load the bookmarks of an earlier run; none if the file is missing or damaged."""
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=_BookmarksFile)
+        content = msgspec.json.decode(read_regular(path), type=_BookmarksFile)
         is_known = content.version == BOOKMARKS_VERSION
         return [int(key) for key in content.bookmarks] if is_known else []
     except (OSError, ValueError):  # msgspec's errors are ValueErrors

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from common.errors import GaplessError, UsageError
-from common.files import replace_file
+from common.files import read_regular, replace_file
 from common.locks import FileLock
 from common.times import iso
 from tui.client.saved import Cursor, digest_of, identity_of, is_of_earlier_version
@@ -275,7 +275,7 @@ class Consumer:
 
     def _load(self, folder: Path, path: Path, target: ConsumedTarget) -> Progress | None:
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_ProgressFile)
+            file = msgspec.json.decode(read_regular(path), type=_ProgressFile)
             progress = file.progress()
         except FileNotFoundError:
             if is_of_earlier_version(folder, target.identity, target.group, target.query.filter):

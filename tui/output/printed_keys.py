@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from common.files import replace_file
+from common.files import open_regular, read_regular, replace_file
 
 KEYS_MAX: Final = 100_000
 """Printed lines that are remembered: a file of 3 to 6 MB, read only after another journal."""
@@ -85,7 +85,7 @@ class PrintedKeys:
         del self._unsaved[: len(added)]
 
     def _append(self, size: int, added: bytes) -> None:
-        with self._path.open("r+b") as file:
+        with open(self._path, "r+b", opener=open_regular) as file:
             # A kill may have left a part of a key.
             file.seek(size - size % _KEY_BYTES)
             file.write(added)
@@ -111,7 +111,6 @@ class PrintedKeys:
 
     def _read(self, size: int = -1) -> bytes:
         try:
-            with self._path.open("rb") as file:
-                return file.read(size)
+            return read_regular(self._path, size)
         except OSError:
             return b""

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from common.files import replace_file
+from common.files import NotRegularError, open_regular, read_regular, replace_file
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -32,3 +33,25 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
         fail_in_the_middle(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_waits_for_the_other_end_of_a_named_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(NotRegularError, match="not a regular file"):
+        read_regular(pipe)
+    for flags in (os.O_RDONLY, os.O_RDWR | os.O_CREAT):
+        with pytest.raises(NotRegularError):
+            open_regular(pipe, flags)
+
+
+def test_regular_files_and_the_null_device_are_opened(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    assert read_regular(path) == b"content"
+    assert read_regular(path, 3) == b"con"
+    assert read_regular(Path(os.devnull)) == b""
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none")

@@ -13,11 +13,13 @@ import pytest
 
 from common.errors import GaplessError
 from common.locks import (
+    FileLock,
     LockedError,
     LockFile,
     call_when_released,
     hold,
     hold_temporary,
+    is_held,
     is_same_file,
     lock_path,
     owner_of,
@@ -246,3 +248,19 @@ def test_a_release_is_noticed_when_it_happens() -> None:
 def test_a_missing_lifeline_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GaplessError, match="can't be opened"):
         call_when_released(tmp_path / "none", pytest.fail)
+
+
+def test_a_named_pipe_in_a_lock_files_place_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(GaplessError, match="not a regular file"):
+        hold(pipe)
+    with pytest.raises(GaplessError, match="not a regular file"):
+        LockFile.take(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        FileLock.take(pipe)
+    assert not is_held(pipe)
+    assert owner_of(pipe) is None
+    wait_until_free(pipe)
+    remove_if_free(pipe)
+    assert pipe.exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common import tokens
 from common.errors import GaplessError, UsageError
 from common.tokens import OfferedToken, TokenFileError, find_offered_token, read_token
 
@@ -152,3 +153,13 @@ def test_an_offered_token_that_others_can_read_is_refused() -> None:
 def test_looking_for_a_token_makes_no_folder(state: Path) -> None:
     assert find_offered_token(URL) is None
     assert not state.exists()
+
+
+def test_a_token_pipe_without_a_writer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_PIPE_S", 0.0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(TokenFileError, match="nothing comes through"):
+        read_token(pipe)
