@@ -369,3 +369,39 @@ async def test_fields_are_searched_for_and_filtered_by() -> None:
         await screen.press("x")
         await screen.type("!amount=23")
         assert "1 of 30 lines" in screen.text
+
+
+def orders() -> FakeEngine:
+    engine = FakeEngine()
+    engine.add(
+        make_line(n, f'{{"msg":"paid","method":"{("GET", "POST")[n % 2]}","user":{{"id":{n}}}}}')
+        for n in range(40)
+    )
+    return engine
+
+
+async def test_names_and_values_of_fields_are_proposed() -> None:
+    async with running(orders()) as screen:
+        await screen.press("f", "m", "e")
+        assert "method=" in screen.lines[-1]
+        await screen.press("tab", "P", "tab", "enter")
+        assert "only method=POST 20" in screen.text
+        await screen.press("x", *"user.", "tab", "3", "tab", "enter")
+        assert "without user.id=31 1" in screen.text
+        await screen.press("slash", *"lev", "tab", "w", "tab")
+        assert "level=warn" in screen.lines[-1]
+        await screen.press("escape")
+
+
+async def test_what_is_wrong_is_shown_while_it_is_typed() -> None:
+    async with running(orders(), size=(120, 40)) as screen:
+        await screen.press("f", *"/(/")
+        assert "is not a regular expression" in screen.lines[-1]
+        await screen.press("enter")
+        assert "is not a regular expression" in screen.lines[-1], "the prompt stays open"
+        await screen.press("backspace", "backspace", *"a)", "backspace", "backspace", "backspace")
+        assert "is not a regular expression" not in screen.lines[-1]
+        await screen.press(*"level>=x")
+        assert "'x' is not one of trace, debug" in screen.lines[-1]
+        await screen.press("escape")
+        assert not screen.app._search.filters.has_any

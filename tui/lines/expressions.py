@@ -21,6 +21,7 @@ text, blanks included: ``timed out after`` is searched for as it stands.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -274,3 +275,33 @@ def _quoted_term(term: Term) -> str:
     if isinstance(term, Not):
         return f"!{_quoted_term(term.term)}"
     return quoted(term.text) if isinstance(term, Text) else str(term)
+
+
+# Completion
+
+_UNFINISHED: Final = re.compile(
+    rf"(?:^|\s){_NEGATION}?(?P<name>{_NAME.pattern})(?:(?P<operator>!?=)(?P<value>[^\s\"]*))?$"
+)
+
+
+def complete(text: str, fields: Mapping[str, Sequence[str]]) -> str | None:
+    """A text that is being typed, with its last name or value completed; None: no proposal.
+
+    Args:
+        text: What was typed so far.
+        fields: Names of fields, the most usual first, each with its values if these are few.
+    """
+    found = _UNFINISHED.search(text)
+    if found is None or text.count('"') % 2:
+        return None
+    name, value = found["name"], found["value"]
+    if value is None:
+        names = (one for one in fields if one.startswith(name) and _NAME.fullmatch(one))
+        proposed = next(names, None)
+        return None if proposed is None else f"{text}{proposed[len(name) :]}="
+    values = (one for one in fields.get(name, ()) if one.startswith(value) and one != value)
+    proposed = next((one for one in values if one and not _NEEDS_QUOTES.search(one)), None)
+    return None if proposed is None else text + proposed[len(value) :]
+
+
+_NEEDS_QUOTES: Final = re.compile(r"[\s\"]")

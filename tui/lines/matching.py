@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ import msgspec
 from common.patterns import Pattern, PatternError
 from tui.lines.expressions import (
     ORDERED,
+    ORIGINS,
     All,
     Comparison,
     Expression,
@@ -112,6 +114,36 @@ def _shown_part(term: Expression) -> str:
 
 def _with_case(regex: str, ignores_case: bool) -> str:  # noqa: FBT001 - a private helper
     return f"(?i:{regex})" if ignores_case else f"(?:{regex})"
+
+
+def seen_fields(lines: Iterable[Line]) -> dict[str, list[str]]:
+    """Names of the fields of some lines, the most usual first; with their values if these are few.
+
+    ``PSEUDO_FIELDS`` are among them.
+    """
+    counts: Counter[str] = Counter()
+    values: dict[str, dict[str, None]] = {}
+    streams: dict[str, None] = {}
+    for line in lines:
+        streams[line.stream] = None
+        structure = structure_of(line.message)
+        for name, value in () if structure is None else structure.fields:
+            counts[name] += 1
+            seen = values.setdefault(name, {})
+            if len(seen) <= _FEW_VALUES:
+                seen[field_text(value)[:_VALUE_CHARS_MAX]] = None
+    found = {
+        name: list(values[name]) if len(values[name]) <= _FEW_VALUES else []
+        for name, _ in counts.most_common(_NAMES_MAX)
+    }
+    own = {"level": list(LEVELS), "stream": list(streams), "origin": sorted(ORIGINS), "group": []}
+    return found | own
+
+
+_FEW_VALUES: Final = 20
+"""Different values up to which a field's values are proposed."""
+_NAMES_MAX: Final = 500
+_VALUE_CHARS_MAX: Final = 80
 
 
 # Values

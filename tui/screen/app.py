@@ -155,9 +155,9 @@ class ViewerApp(ThemedApp):
         self.action_freeze = self.log_view.toggle_freeze
         self.action_move = self.log_view.move
         self.action_side = self.log_view.scroll_sideways
-        self.action_search = partial(self._ask, "search")
-        self.action_include = partial(self._ask, "include")
-        self.action_exclude = partial(self._ask, "exclude")
+        self.action_search = partial(self._ask_expression, "search")
+        self.action_include = partial(self._ask_expression, "include")
+        self.action_exclude = partial(self._ask_expression, "exclude")
         self.action_jump = partial(self._ask, "time", self._navigation.check)
         self.action_bookmark = self._navigation.toggle_bookmark
         self.action_next_bookmark = self._navigation.next_bookmark
@@ -366,6 +366,10 @@ class ViewerApp(ThemedApp):
     ) -> None:
         self._key_bar.add_class("-away")  # a style set in code would win over full screen
         self._prompt.ask(kind, check, label=label, text=text)
+
+    def _ask_expression(self, kind: Kind) -> None:
+        self._key_bar.add_class("-away")
+        self._prompt.ask(kind, self._search.check, complete=self._search.completion())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature
         """Every action, bookmark, filterable value and theme, for the command menu."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from common.patterns import Pattern, PatternError
 from tui.lines.counts import LineCounter
-from tui.lines.expressions import Comparison, Expression, parse_expression
+from tui.lines.expressions import Comparison, Expression, complete, parse_expression
 from tui.lines.filters import Filters
 from tui.lines.levels import LEVELS
-from tui.lines.matching import GroupName, highlight_of, test_of
-from tui.lines.rows import Change
+from tui.lines.matching import GroupName, highlight_of, seen_fields, test_of
+from tui.lines.rows import Change, Line
 from tui.lines.timeline import Timeline
 from tui.lines.view import (
     CONTEXT_AMOUNTS,
@@ -35,6 +35,9 @@ from tui.screen.widgets.log_view import LogView
 from tui.screen.widgets.prompt import Kind
 
 _PATTERN_CHARS: Final = 16
+
+_SEEN_ROWS: Final = 400
+"""Rows whose fields are proposed: they are parsed within a few milliseconds."""
 
 
 class _Searched:
@@ -94,6 +97,22 @@ class Search:
     @property
     def _highlight(self) -> Pattern | None:
         return None if self._searched is None else self._searched.highlight
+
+    def check(self, text: str) -> str | None:
+        """What is wrong with an expression, or None."""
+        try:
+            parse_expression(text)
+        except PatternError as error:
+            return str(error)
+        return None
+
+    def completion(self) -> Callable[[str], str | None]:
+        """Completes names and values of the fields that are seen around the cursor."""
+        cursor = self._log.place.cursor
+        end = len(self._view) if cursor is None else self._view.index_of(cursor) + _SEEN_ROWS // 2
+        rows = self._view.rows(max(0, min(end, len(self._view)) - _SEEN_ROWS), end)
+        fields = seen_fields(row for row in rows if isinstance(row, Line))
+        return lambda text: complete(text, fields)
 
     def submit(self, kind: Kind, text: str | None) -> None:
         """Search or filter for what was entered in the prompt; None means Esc."""

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from tui.render.safe_text import harmless
@@ -19,6 +20,12 @@ Kind = Literal["search", "include", "exclude", "time", "save"]
 Check = Callable[[str], str | None]
 """Returns what is wrong with a text, or None."""
 
+Complete = Callable[[str], str | None]
+"""Returns a text with its last word completed, or None."""
+
+EXPRESSIONS: Final[tuple[Kind, ...]] = ("search", "include", "exclude")
+"""Kinds whose entries are expressions: they are checked while they are typed."""
+
 LABELS: Final[dict[Kind, str]] = {
     "search": "search",
     "include": "only lines with",
@@ -26,7 +33,7 @@ LABELS: Final[dict[Kind, str]] = {
     "time": "go to",
     "save": "save to",
 }
-_PATTERN: Final = "text or regular expression; Esc cancels"
+_PATTERN: Final = "text, /regex/ or field=value; Tab completes, Esc cancels"
 PLACEHOLDERS: Final[dict[Kind, str]] = {
     "search": _PATTERN,
     "include": _PATTERN,
@@ -37,13 +44,26 @@ PLACEHOLDERS: Final[dict[Kind, str]] = {
 CHARS_MAX: Final = 500
 
 
+class _Proposals(Suggester):
+    """Proposes how a text could go on."""
+
+    def __init__(self, complete: Complete) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The text with its last word completed."""
+        return self._complete(value)
+
+
 class PromptField(Input):
-    """An input that Esc cancels, with a history at the up and down keys."""
+    """An input that Esc cancels, with a history at the up and down keys; Tab completes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "cancel", "Cancel"),
         ("up", "recall(-1)", "Before"),
         ("down", "recall(1)", "After"),
+        ("tab", "complete", "Complete"),
     ]
 
     class Cancelled(Message):
@@ -54,9 +74,14 @@ class PromptField(Input):
         self.cursor_blink = False  # a blinking cursor sends an update twice a second over SSH
         self._history: list[str] = []
         self._at = 0
+        self._complete: Complete | None = None
 
-    def open(self, text: str, history: list[str], placeholder: str) -> None:
+    def open(
+        self, text: str, history: list[str], placeholder: str, complete: Complete | None
+    ) -> None:
         """Take the focus with a text, and with earlier entries for the arrow keys."""
+        self._complete = complete
+        self.suggester = None if complete is None else _Proposals(complete)
         self.value = text
         self.placeholder = placeholder
         self._history = history
@@ -67,6 +92,13 @@ class PromptField(Input):
     def action_cancel(self) -> None:
         """Report that nothing is entered."""
         self.post_message(self.Cancelled())
+
+    def action_complete(self) -> None:
+        """Accept the proposal, if there is one; the focus stays here."""
+        proposal = None if self._complete is None else self._complete(self.value)
+        if proposal is not None and self.cursor_at_end:
+            self.value = proposal
+            self.action_end()
 
     def action_recall(self, step: int) -> None:
         """Insert an earlier (-1) or later (1) entry of the history."""
@@ -108,22 +140,31 @@ class Prompt(Horizontal):
         yield Static(id="prompt-mistake", markup=False)
 
     def ask(
-        self, kind: Kind, check: Check | None = None, *, label: str = "", text: str = ""
+        self,
+        kind: Kind,
+        check: Check | None = None,
+        *,
+        label: str = "",
+        text: str = "",
+        complete: Complete | None = None,
     ) -> None:
         """Open the prompt for an entry of this kind; it stays open until ``check`` finds it valid.
 
-        ``label`` stands before the field in place of the kind's own; ``text`` fills the field.
+        ``label`` stands before the field in place of the kind's own; ``text`` fills the field;
+        ``complete`` proposes how a text could go on.
         """
         self._kind, self._check = kind, check
         self.query_one("#prompt-label", Static).update(label or LABELS[kind])
         self._show_mistake("")
         self.display = True
-        self.query_one(PromptField).open(text, self._histories[kind], PLACEHOLDERS[kind])
+        field = self.query_one(PromptField)
+        field.open(text, self._histories[kind], PLACEHOLDERS[kind], complete)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Report the text as it is typed."""
         event.stop()
-        self._show_mistake("")
+        is_checked = self._kind in EXPRESSIONS and self._check is not None and event.value
+        self._show_mistake((self._check(event.value) if is_checked and self._check else "") or "")
         if self.display:
             self.post_message(self.Typed(self._kind, event.value))
 

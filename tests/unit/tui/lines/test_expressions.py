@@ -16,6 +16,7 @@ from tui.lines.expressions import (
     Regex,
     Term,
     Text,
+    complete,
     parse_expression,
     parse_or_none,
     smart_case,
@@ -139,3 +140,29 @@ def test_whatever_is_typed_is_read_and_written_to_the_same(text: str) -> None:
 @given(EXPRESSIONS)
 def test_what_is_written_is_read_to_the_same(expression: Expression) -> None:
     assert parse_expression(str(expression)) == expression
+
+
+SEEN = {
+    "user.id": [], "status": ["200", "404"], "user.name": ["ann", "bob b"], "x y": ["1"],
+    "level": ["warn", "error"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "completed"),
+    [
+        ("st", "status="), ("user.", "user.id="), ("user.n", "user.name="), ("!st", "!status="),
+        ("timeout st", "timeout status="), ("status=", "status=200"), ("status=4", "status=404"),
+        ("status!=4", "status!=404"), ("status=404", None), ("user.name=b", None), ("", None),
+        ("zz", None), ("x", None), ('"st', None), ("st ", None), ("level=e", "level=error"),
+        ("user.id=", None), ("a=1 level=w", "a=1 level=warn"), ("/st", None),
+    ],
+)  # fmt: skip
+def test_completion(text: str, completed: str | None) -> None:
+    assert complete(text, SEEN) == completed
+
+
+@given(TYPED)
+def test_a_completed_text_begins_with_what_was_typed(text: str) -> None:
+    completed = complete(text, SEEN)
+    assert completed is None or (completed.startswith(text) and completed != text)

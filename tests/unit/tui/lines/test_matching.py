@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from common.patterns import PatternError
 from tests.support.fake_engine import make_line
 from tui.lines.expressions import parse_expression
-from tui.lines.matching import highlight_of
+from tui.lines.matching import highlight_of, seen_fields
 from tui.lines.matching import test_of as make_test
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Line
@@ -265,3 +265,13 @@ def test_what_is_highlighted(typed: str, shown: str, marked: list[str]) -> None:
     pattern = highlight_of(parse_expression(typed))
     spans: list[Any] = [] if pattern is None else pattern.spans(shown)
     assert [shown[low:high] for low, high in spans] == marked
+
+
+def test_fields_that_were_seen() -> None:
+    lines = [make_line(n, f'{{"n":{n},"status":{200 + n % 2}}}', stream="web") for n in range(30)]
+    found = seen_fields([*lines, make_line(40, "plain"), make_line(41, '{"rare":"x"}')])
+    assert found["status"] == ["200", "201"]
+    assert found["n"] == [], "too many to be proposed"
+    assert list(found)[:3] == ["n", "status", "rare"]
+    assert found["level"][3] == "warn"
+    assert "web" in found["stream"]
