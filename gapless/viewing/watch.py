@@ -77,7 +77,7 @@ def make_engine(
     goal = Goal(through_ms=through, executions=viewing.executions, patience_ms=viewing.patience)
     return Engine(
         specs,
-        sources=[_group_source(viewing, one, consumer) for one in viewing.patterns],
+        sources=[_group_source(viewing, one, folder, consumer) for one in viewing.patterns],
         goal=goal,
         capacity=viewing.capacity or CAPACITY,
         cursors=folder,
@@ -86,22 +86,31 @@ def make_engine(
 
 
 def _group_source(
-    viewing: Viewing, pattern: WatchedPattern, consumer: Consumer | None
+    viewing: Viewing, pattern: WatchedPattern, folder: Path | None, consumer: Consumer | None
 ) -> GroupSource:
-    """Return the log groups of a pattern, as the engine follows them."""
+    """Return the log groups of a pattern, as the engine follows them.
+
+    ``folder`` has the screen's cursors. An unreadable one of a group that joins is ignored: all
+    its lines come, and the screen is no place for a message by then.
+    """
     from tui.client.membership import ForwarderGroups, ListedGroup  # noqa: PLC0415 - likewise
 
     def make_spec(listed: ListedGroup) -> TargetSpec:
         target = pattern.watch(listed.name, listed.group, listed.arn)
-        start = _Start(viewing.since)
+        filter_ = target_filter(viewing, target)
+        start = _start_of_screen(viewing, target, filter_, folder, _ignore)
         if consumer is not None:
             number = consumer.add_target(_consumed(viewing, target))
             known = consumer.start_of(number)
             start = start if known is None else _Start(*known)
-        return _target_spec(viewing, target, target_filter(viewing, target), start)
+        return _target_spec(viewing, target, filter_, start)
 
     token = partial(find_offered_token, pattern.url)
     return ForwarderGroups(pattern.url, token, pattern.patterns, pattern.known, make_spec)
+
+
+def _ignore(_text: str) -> None:
+    pass
 
 
 def _consumed(viewing: Viewing, target: WatchedTarget) -> ConsumedTarget:
@@ -262,10 +271,24 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
     return run_until_signal(_print_lines(viewing))
 
 
+def within_limit(viewing: Viewing) -> Viewing:
+    """Return the viewing with as many targets as one viewer watches, and a notice of the rest."""
+    from tui.client.membership import not_watched  # noqa: PLC0415 - websockets is slow to import
+    from tui.lines.rows import TARGETS_MAX  # noqa: PLC0415 - with it
+
+    rest = viewing.targets[TARGETS_MAX:]
+    if not rest:
+        return viewing
+    said = not_watched([one.name for one in rest])
+    notice = f"{viewing.notice} · {said}" if viewing.notice else said
+    return msgspec.structs.replace(viewing, targets=viewing.targets[:TARGETS_MAX], notice=notice)
+
+
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
 
+    viewing = within_limit(viewing)
     for notice in viewing.notices:
         say(notice)
     for pattern in viewing.patterns:
@@ -339,6 +362,7 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
     # Textual is slow to import.
     from gapless.viewing.screen import ScreenApp, ScreenRecord  # noqa: PLC0415
 
+    viewing = within_limit(viewing)
     notices = viewing.notices
     cursors = cursors_folder(viewing, notices.append)
     engine = make_engine(viewing, _now_ms(), cursors=cursors, warn=notices.append)

@@ -14,6 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -30,7 +31,14 @@ from common.errors import (
 )
 from common.times import iso, iso_range
 from tui.client.history import make_status, verified_through
-from tui.client.membership import LIST_S, GroupSource, ListedGroup, ListingError, Membership
+from tui.client.membership import (
+    LIST_S,
+    GroupSource,
+    ListedGroup,
+    ListingError,
+    Membership,
+    not_watched,
+)
 from tui.client.patience import Patience, progress_of, suspected_in, unreached
 from tui.client.refetch import LineRefetcher, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
@@ -230,7 +238,8 @@ class Engine:
             self._note_change,
             self.steady_ms,
         )
-        self._context: int | None = None  # the last key of the earlier run, until it is fetched
+        self._declared: int | None = None  # the last key of the earlier run's declared lines
+        self._context: int | None = None  # the same, until they are fetched
         self._declare_previous_lines()
 
     @property
@@ -364,7 +373,7 @@ class Engine:
             number,
             spec,
             rule_numbers=self._rule_numbers,
-            on_effects=self._take_effects,
+            on_effects=partial(self._take_effects, number=number),
             on_status=self._schedule_flush,
             wait_until_ready=self.wait_until_ready,
             wall_ms=self.wall_ms,
@@ -391,8 +400,7 @@ class Engine:
                 membership.problem = str(error)
             else:
                 changes = membership.take(listed, began_ms)
-                for one in changes.joined:
-                    self._join(source, one, before_ms)
+                self._join_all(source, changes.joined, before_ms)
                 for group in changes.left:
                     await self._leave(source, group)
             self._schedule_flush()
@@ -401,21 +409,29 @@ class Engine:
     def _add_target(self, source: GroupSource, listed: ListedGroup) -> int | None:
         """Add a target for a group; None, and an announcement, if it can't be watched."""
         number = len(self._targets)
-        problem = ""
-        if number >= TARGETS_MAX:
-            problem = f"{TARGETS_MAX} log groups are watched already"
-        else:
-            try:
-                spec = source.spec_of(listed)
-            except GaplessError as error:
-                problem = str(error)
-        if problem:
-            self._announce("left", None, f"log group {listed.name} is not watched: {problem}")
+        try:
+            spec = source.spec_of(listed)
+        except GaplessError as error:
+            self._announce("left", None, f"log group {listed.name} is not watched: {error}")
             return None
-        target = self._make_target(number, spec)
+        target = self._make_target(number, self._resumable(spec))
         self._targets.append(target)
         self.refetcher.add_source(RefetchSource(target.session, target.getter))
         return number
+
+    def _join_all(
+        self, source: GroupSource, joined: Sequence[ListedGroup], absent_ms: int | None
+    ) -> None:
+        """Watch the groups that have joined, as far as there is room for them."""
+        without_room = []
+        for one in joined:
+            is_new = self._find(source.url, one.group) is None
+            if is_new and len(self._targets) >= TARGETS_MAX:
+                without_room.append(one.name)
+            else:
+                self._join(source, one, absent_ms)
+        if without_room:
+            self._announce("left", None, not_watched(without_room))
 
     def _join(self, source: GroupSource, listed: ListedGroup, absent_ms: int | None) -> None:
         """Watch a group that was not listed at ``absent_ms``; one that has left comes back."""
@@ -432,6 +448,19 @@ class Engine:
         target.history.is_over = target.history.has_failed = False
         self._announce("joined", known, f"log group {target.spec.name} joined")
         self._start_target(known)
+
+    def _resumable(self, spec: TargetSpec) -> TargetSpec:
+        """Return the target of a group that joins, with its cursor if that hides no line.
+
+        The lines that it had before the cursor can be scrolled to only within the range that was
+        declared at the start; otherwise they come again.
+        """
+        previous = spec.previous
+        if previous is None:
+            return spec
+        if self._declared is not None and time_key(previous.newest_ms + 1) <= self._declared + 1:
+            return spec
+        return msgspec.structs.replace(spec, cursor=None, previous=None)
 
     async def _leave(self, source: GroupSource, group: str) -> None:
         """Stop watching a group that is not listed any more; its lines stay."""
@@ -466,8 +495,10 @@ class Engine:
 
     # Effects of the targets
 
-    def _take_effects(self, effects: list[Effect], rules: Sequence[Rule]) -> None:
-        """Apply a session's effects and a target's rules to the timeline."""
+    def _take_effects(
+        self, effects: list[Effect], rules: Sequence[Rule], number: int | None = None
+    ) -> None:
+        """Apply the effects of a target's session, and rules, to the timeline."""
         for effect in effects:
             match effect:
                 case Stored():
@@ -475,7 +506,9 @@ class Engine:
                 case MarkStatus():
                     self.marks.append(effect)
                 case Welcomed():
-                    self._take_welcomed(effect)
+                    # A group that joins changes nothing about the earlier run's other lines.
+                    if number is None or self._targets[number].joined_ms is None:
+                        self._take_welcomed(effect)
                 case Rebased(era=era, target=target):
                     self.merge()
                     self._pending = self._pending.then(self.timeline.begin_era(target, era))
@@ -524,7 +557,7 @@ class Engine:
             EvictedRange(middle, high, CONTEXT_LINES * len(known), middle, is_counted=False)
         )
         self._pending = self.timeline.declare_evicted(pieces)
-        self._context = high
+        self._context = self._declared = high
 
     def _take_welcomed(self, effect: Welcomed) -> None:
         """Fetch the earlier run's newest lines, unless all events come again."""
@@ -532,6 +565,7 @@ class Engine:
             self.refetcher.fetch_at(self._context)
         elif effect.outcome != "resumed" and not effect.again:
             self._note_change(self.timeline.drop_declared())
+            self._declared = None
         self._context = None
 
     def _run_flush(self) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from common.http import HttpFailure
 from tui.client.connection import Address, HttpGetter, TokenSource
 from tui.client.target import TargetSpec
+from tui.lines.rows import TARGETS_MAX
 from wire.codec import decode_body
 from wire.errors import WireError
 from wire.messages import HttpError
@@ -114,6 +115,16 @@ class Membership:
                 left.append(group)
         self._absences |= dict.fromkeys((one.group for one in joined), 0)
         return Changes(joined, tuple(left))
+
+
+def not_watched(names: Sequence[str]) -> str:
+    """Return a message about log groups for which a viewer has no room, with the remedy."""
+    what = f"log group {names[0]} is" if len(names) == 1 else f"{len(names)} log groups are"
+    rest = "" if len(names) == 1 else f" ({names[0]} … {names[-1]})"
+    return (
+        f"{what} not watched{rest}: a viewer watches at most {TARGETS_MAX} log groups; "
+        "narrow the pattern, or watch the others in another viewer"
+    )
 
 
 class ForwarderGroups:

@@ -137,7 +137,8 @@ class OutputQueue:
         if not self._is_tracking or (lowest is not None and lowest < self._highest_printed):
             return None
         unprinted = Unprinted(lowest, self._order.left_out)
+        # A target may have joined since the positions were taken: nothing of it is stated yet.
         return [
             tracker.progress(position, unprinted)
-            for tracker, position in zip(self.trackers, positions, strict=True)
+            for tracker, position in zip(self.trackers, positions, strict=False)
         ]

@@ -214,6 +214,7 @@ class Plain:
 
     def _positions(self) -> list[StreamPosition]:
         """How far each target has received; those lines are unmatched, in the queue, or printed."""
+        self._track_targets()  # a group that has joined may have sent no line yet
         return [
             StreamPosition(one.cursor(), one.since, one.live_from, one.rebases)
             for one in self._engine.sessions

@@ -9,13 +9,15 @@ import pytest
 
 from common.errors import GaplessError
 from common.tokens import OfferedToken
+from gapless.aws import AwsChoice
 from gapless.viewing import watch as module
-from gapless.viewing.model import Viewing, WatchedTarget, forwarder_at
+from gapless.viewing.model import Viewing, WatchedPattern, WatchedTarget, forwarder_at
 from gapless.viewing.screen import ScreenApp
-from gapless.viewing.watch import UnseenExecutions, cursors_folder, make_engine
+from gapless.viewing.watch import UnseenExecutions, cursors_folder, make_engine, within_limit
 from tui.client import saved
 from tui.client.connection import Address
 from tui.client.engine import ViewerResult
+from tui.client.membership import ListedGroup
 from tui.client.saved import Cursor, PreviousRun, SavedCursor, Subject
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -121,6 +123,36 @@ def test_when_a_viewer_resumes(
     assert spec.previous == (SAVED.previous if uses_it else None)
     assert engine._cursors == (tmp_path if uses_it else None), "only a resuming command saves"
     assert spec.history == ("newest" if is_on_screen else "oldest")
+
+
+def test_a_group_that_joins_the_screen_has_its_saved_cursor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Viewing, "is_on_screen", True)
+    choice = AwsChoice(region="us-east-1")
+    pattern = WatchedPattern(url=URL, patterns=("/jo*",), choice=choice)
+    key = pattern.watch("/jobs", "/jobs", None).key
+    subject = msgspec.structs.replace(SAVED.subject, target=key)
+    saved.save_cursor(tmp_path, msgspec.structs.replace(SAVED, subject=subject))
+    engine = make_engine(Viewing(targets=(), patterns=(pattern,)), NOW_MS, cursors=tmp_path)
+    ((source, _),) = engine._sources
+    spec = source.spec_of(ListedGroup("/jobs", "/jobs"))
+    assert (spec.cursor, spec.since, spec.previous) == (SAVED.cursor, 1_000, SAVED.previous)
+    assert source.spec_of(ListedGroup("/job", "/job")).cursor is None
+
+
+def test_more_targets_than_a_viewer_watches_are_named() -> None:
+    targets = [msgspec.structs.replace(TARGET, name=f"/svc/{number}") for number in range(300)]
+    limited = within_limit(Viewing(targets=tuple(targets), notice="first"))
+    assert limited.targets == tuple(targets[:255])
+    assert limited.notices == [
+        (
+            "first · 45 log groups are not watched (/svc/255 … /svc/299): a viewer watches "
+            "at most 255 log groups; narrow the pattern, or watch the others in another viewer"
+        )
+    ]
+    few = Viewing(targets=tuple(targets[:255]))
+    assert within_limit(few) is few
 
 
 def test_without_a_cursor_folder_it_watches_and_warns(

@@ -13,6 +13,7 @@ from common.errors import GaplessError
 from tests.support.viewer.scripted_forwarder import (
     Script,
     ScriptedConnection,
+    ScriptedForwarder,
     eventually,
     scripted_forwarder,
     stay_connected,
@@ -28,8 +29,11 @@ from tui.client.membership import (
     ListingError,
     Membership,
 )
+from tui.client.saved import Cursor, PreviousRun
 from tui.client.target import TargetSpec
-from tui.lines.rows import Line, Rule
+from tui.lines.rows import Line, Rule, time_key
+from wire.order import Interval
+from wire.query import TailQuery
 
 LISTINGS = st.lists(st.sets(st.sampled_from("abcd")), max_size=12)
 
@@ -80,6 +84,7 @@ class Groups:
         self.names: list[str] | None = list(known)
         self.listings = 0
         self.refused: set[str] = set()
+        self.earlier: dict[str, tuple[Cursor, PreviousRun]] = {}
 
     async def list_groups(self) -> list[ListedGroup]:
         self.listings += 1
@@ -95,7 +100,10 @@ class Groups:
         return self.spec(listed.group)
 
     def spec(self, group: str) -> TargetSpec:
-        return TargetSpec(url=self.url, name=group, group=group, since=SINCE)
+        cursor, previous = self.earlier.get(group, (None, None))
+        return TargetSpec(
+            url=self.url, name=group, group=group, since=SINCE, cursor=cursor, previous=previous
+        )
 
 
 def live() -> Script:
@@ -111,6 +119,15 @@ def live() -> Script:
         )
         if group != "/g/silent":
             await connection.send(said.mark(SINCE, 5_000, 1))
+        await stay_connected(connection)
+
+    return script
+
+
+def resumed() -> Script:
+    async def script(connection: ScriptedConnection) -> None:
+        said, after = ForwarderMessages(), connection.query.after or 0
+        await connection.send(said.welcome("resumed", after=after, head_seq=after))
         await stay_connected(connection)
 
     return script
@@ -232,8 +249,61 @@ async def test_the_keys_have_room_for_no_more(monkeypatch: pytest.MonkeyPatch) -
         try:
             groups.names = ["/g/a", "/g/b", "/g/c"]
             await eventually(lambda: len(rules(engine)) == 2)
-            assert "log group /g/c is not watched: 2 log groups are watched already" in rules(
-                engine
-            )
+            assert rules(engine)[1].startswith("log group /g/c is not watched: a viewer watches at")
+            groups.names = ["/g/a", "/g/b", "/g/c", "/g/d", "/g/e"]
+            await eventually(lambda: len(rules(engine)) == 3)
+            assert rules(engine)[2].startswith("2 log groups are not watched (/g/d … /g/e): ")
+        finally:
+            await engine.stop()
+
+
+CURSOR = Cursor("e1", 7, Interval(None, None))
+
+
+async def resuming(engine: Engine, groups: Groups, forwarder: ScriptedForwarder) -> TailQuery:
+    """Let ``/g/b`` join, with a cursor of an earlier run; returns what is requested of it."""
+    groups.names = ["/g/a", "/g/b"]
+    await eventually(lambda: len(forwarder.queries) == 2)
+    await eventually(lambda: engine.status.targets[-1].phase != "left")
+    (query,) = [one for one in forwarder.queries if one.group == "/g/b"]
+    return query
+
+
+async def test_a_group_that_joins_resumes_within_the_lines_of_the_earlier_run() -> None:
+    async with scripted_forwarder(live()) as forwarder:
+        groups = Groups(forwarder.url, "/g/a")
+        groups.earlier = {"/g/a": (CURSOR, PreviousRun(9_000, 4_000, 3_000, 9))}
+        groups.earlier["/g/b"] = (CURSOR, PreviousRun(9_000, 3_500, 3_000, 9))
+        engine = await watched(groups)
+        try:
+            query = await resuming(engine, groups, forwarder)
+            assert (query.after, query.since) == (7, SINCE)
+        finally:
+            await engine.stop()
+
+
+async def test_a_group_whose_earlier_lines_could_not_be_scrolled_to_sends_them_again() -> None:
+    async with scripted_forwarder(live()) as forwarder:
+        groups = Groups(forwarder.url, "/g/a")
+        groups.earlier = {"/g/b": (CURSOR, PreviousRun(9_000, 3_500, 3_000, 9))}
+        engine = await watched(groups)
+        try:
+            query = await resuming(engine, groups, forwarder)
+            assert (query.after, query.since) == (None, SINCE)
+        finally:
+            await engine.stop()
+
+
+async def test_a_group_that_joins_leaves_the_earlier_run_of_others_in_reach() -> None:
+    async with scripted_forwarder(resumed(), live()) as forwarder:
+        groups = Groups(forwarder.url, "/g/a")
+        groups.earlier = {"/g/a": (CURSOR, PreviousRun(9_000, 4_000, 3_000, 9))}
+        engine = await watched(groups)
+        try:
+            await eventually(lambda: engine.sessions[0].is_welcomed)
+            assert engine.timeline.evicted_at(time_key(SINCE)) is not None
+            await resuming(engine, groups, forwarder)
+            await eventually(lambda: engine.sessions[1].is_welcomed)
+            assert engine.timeline.evicted_at(time_key(SINCE)) is not None
         finally:
             await engine.stop()
