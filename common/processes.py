@@ -161,6 +161,10 @@ class ChildProcess:
         stop_process(self._process, within_s)
         self._close_output()
 
+    def terminate(self) -> None:
+        """Send SIGTERM; returns at once."""
+        self._process.terminate()
+
     def kill(self) -> None:
         """Send SIGKILL; return once it has ended."""
         self._process.kill()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -198,6 +198,9 @@ class AwsOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(msg)
 
 
+Role = Literal["serve", "ingest"]
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one forwarder process."""
 
@@ -229,7 +232,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
 
     journal: Path | None = None
-    """A file, or a folder for several log groups; None: a temporary folder, deleted at the end."""
+    """A file, or a folder for several log groups; None: a temporary folder, deleted at the end.
+    With ``replicated``, the folder of the views."""
+    replicated: str | None = None
+    """URL of the engine that keeps the journals for several forwarders; None: they are local."""
+    role: Role = "serve"
+    """With ``replicated``: whether this process serves viewers, or reads CloudWatch."""
     retain_ms: int = DAY_MS
     """Age, by its event's timestamp, at which a body may be dropped from the journal."""
     retain_bytes: int = 2 << 30
@@ -269,6 +277,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """
         _check_groups(self)
         _check_live(self.live)
+        if self.replicated is not None and self.any_group:
+            msg = (
+                "--any-group needs a journal of this machine: with a replicated one, name the log"
+                " groups, or patterns of them"
+            )
+            raise ConfigError(msg)
         for host in self.allow_hosts:
             if host_name(host) is None:
                 msg = f"--allow-host {host[:100]!r} is not a host: write logs.example.com"

@@ -58,6 +58,14 @@ class JournalFullError(JournalError):
     """
 
 
+class NotOwnedError(ForwarderError):
+    """Another forwarder has, or may take, the lease of a log group: an ordinary state."""
+
+
+class NotFollowedError(ForwarderError):
+    """A server of a replicated journal does not have all of a log group's journal yet."""
+
+
 class LifecycleError(ForwarderError):
     """The ``--lifecycle`` rule is invalid. A usage error."""
 

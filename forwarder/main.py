@@ -15,7 +15,7 @@ from errno import EADDRINUSE
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -36,7 +36,7 @@ from forwarder.groups.journals import (
     Journals,
     SharedFile,
 )
-from forwarder.groups.keeper import SHUTTING_DOWN, Keeper
+from forwarder.groups.keeper import SHUTTING_DOWN, Keeper, Opener, OpenFeed
 from forwarder.groups.opening import FeedOpener
 from forwarder.groups.served import ServedGroups
 from forwarder.ingest.executions import Lifecycle
@@ -46,7 +46,7 @@ from forwarder.records import FeedKey
 from forwarder.server.admission import Admission
 from forwarder.server.api import TAIL_PATH, Api
 from forwarder.server.server import Server
-from forwarder.server.status import StatusReport
+from forwarder.server.status import JournalSizes, StatusReport
 from forwarder.server.tokens import BearerTokens, TokenFile, TokenGrant
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -104,24 +104,27 @@ async def run(
     async with AsyncExitStack() as stack:
         cloudwatch = _cloudwatch(config)
         stack.push_async_callback(cloudwatch.close)
-        journals = _open_journals(config, stack)
-        live = LivePaths(config.live, config.aws, cloudwatch)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        opener = FeedOpener(config, cloudwatch, journals, live, lifecycle)
-        stack.callback(opener.cancel_checks)
-        keeper = _keeper(config, opener, partial(_fail, failed))
+        live = LivePaths(config.live, config.aws, cloudwatch)
+        parts = await _parts(config, cloudwatch, live, lifecycle, stack)
+        stack.callback(parts.opener.cancel_checks)
+        keeper = _keeper(config, parts.opener.open, partial(_fail, failed))
         stack.push_async_callback(keeper.close)
-        groups = ServedGroups(config, keeper, cloudwatch, skip_check=opener.skip_check)
-        report = StatusReport(cloudwatch.calls, keeper, journals, asyncio.get_running_loop().time)
+        jobs = parts.begin(keeper)
+        skip_check = parts.opener.skip_check
+        groups = ServedGroups(config, keeper, cloudwatch, skip_check=skip_check)
+        report = StatusReport(
+            cloudwatch.calls, keeper, parts.sizes, asyncio.get_running_loop().time
+        )
         server = _server(config, groups, keeper, cloudwatch, tokens, report)
         stack.push_async_callback(server.stop, SHUTTING_DOWN)
         with _explained_bind_errors(config):
             await server.bind(config.host.strip("[]"), config.port, tls)
         await groups.start()
         await live.check()
-        jobs: list[_Job] = [live.run, keeper.run, report.run]
-        jobs += _folder_jobs(config, groups, journals)
-        jobs += await _ecs_jobs(config, opener.log_groups, stack)
+        jobs += [live.run, keeper.run, report.run, *_folder_jobs(config, groups, parts.sizes)]
+        if not parts.follows:
+            jobs += await _ecs_jobs(config, parts.opener.log_groups, stack)
         if token_file is not None:
             jobs.append(partial(token_file.run, server.tokens_changed))
         line = _ready(config, server.port, keeper.hubs)
@@ -143,6 +146,67 @@ def _cloudwatch(config: Config) -> CloudWatch:
     return CloudWatch(config.aws, clock=clock, calls_per_second=calls)
 
 
+class _Opener(Protocol):
+    """Opens feeds: those of log groups that are read here, or that are followed."""
+
+    log_groups: list[LogGroup]
+
+    async def open(self, key: FeedKey) -> OpenFeed:
+        """Open a feed."""
+
+    def skip_check(self, key: FeedKey) -> None:
+        """Note that a feed's log group exists."""
+
+    def cancel_checks(self) -> None:
+        """Cancel what is still being checked."""
+
+
+class _Parts(msgspec.Struct):
+    """What depends on where the journal is, and on the forwarder's role."""
+
+    opener: _Opener
+    sizes: JournalSizes
+    begin: Callable[[Keeper], list[_Job]] = lambda _: []
+    """Returns the jobs of the keeper's feeds, once there is a keeper."""
+    follows: bool = False
+    """Whether other forwarders read the log groups."""
+
+
+async def _parts(
+    config: Config,
+    cloudwatch: CloudWatch,
+    live: LivePaths,
+    lifecycle: Lifecycle | None,
+    stack: AsyncExitStack,
+) -> _Parts:
+    """Open the journals, or connect to those that forwarders share.
+
+    Raises:
+        ForwarderError: they can't be used.
+    """
+    if config.replicated is None:
+        journals = _open_journals(config, stack)
+        return _Parts(FeedOpener(config, cloudwatch, journals, live, lifecycle), journals)
+    # Only where there is a replicated journal: its driver is an extra.
+    from forwarder.groups import replica  # noqa: PLC0415
+
+    make_engine = replica.engine_maker(config)
+    folder = replica.views_folder(config, lambda: _temporary_folder(stack))
+    clock = cloudwatch.skew.now_ms
+    if config.role == "serve":
+        followed = await replica.serving_role(
+            config, folder, make_engine, lifecycle=lifecycle, clock=clock, random=random.random
+        )
+        stack.callback(followed.close)
+        return _Parts(followed, followed, follows=True)
+    role = replica.IngestingRole(folder, make_engine, clock=clock, random=random.random)
+    stack.callback(role.journals.close_all)
+    opener = FeedOpener(
+        config, cloudwatch, role.journals, live, lifecycle, prepare=role.journals.prepare
+    )
+    return _Parts(opener, role.journals, role.begin)
+
+
 def lifecycle_of(text: str) -> Lifecycle:
     """Parse ``--lifecycle``: ``ecs:CLUSTER``, ``pattern:REGEX`` or ``idle:DURATION``.
 
@@ -162,16 +226,20 @@ def lifecycle_of(text: str) -> Lifecycle:
 
 
 def _keeper(
-    config: Config, opener: FeedOpener, on_alone: Callable[[ForwarderError], None]
+    config: Config, open_feed: Opener, on_alone: Callable[[ForwarderError], None]
 ) -> Keeper:
-    """The keeper of all feeds; a forwarder of fixed log groups ends with the last of them."""
+    """The keeper of all feeds; a forwarder of fixed log groups ends with the last of them.
+
+    One of a replicated journal does not: what fails here is taken over by another, or again.
+    """
+    goes_on = config.is_dynamic or config.replicated is not None
     return Keeper(
-        opener.open,
+        open_feed,
         feeds_max=config.groups_max,
         linger_s=config.linger_ms / 1000,
         now_s=asyncio.get_running_loop().time,
         random=random.random,
-        on_alone=(lambda _: None) if config.is_dynamic else on_alone,
+        on_alone=(lambda _: None) if goes_on else on_alone,
     )
 
 
@@ -196,6 +264,7 @@ def _server(
         calls=cloudwatch.calls,
         skew=cloudwatch.skew,
     )
+    api.serves_viewers = config.replicated is None or config.role == "serve"
 
     def on_error(hub: Hub | None, error: ForwarderError) -> None:
         if hub is not None:
@@ -260,7 +329,7 @@ def _open_journals(config: Config, stack: AsyncExitStack) -> Journals:
     """One file for the log groups of the command line; a folder where they come and go."""
     path = config.journal
     if path is None:
-        path = Path(stack.enter_context(TemporaryDirectory(prefix="gapless-journal-")))
+        path = _temporary_folder(stack)
     journals: Journals
     if config.is_dynamic:
         journals = JournalFolder(path)
@@ -274,10 +343,16 @@ def _open_journals(config: Config, stack: AsyncExitStack) -> Journals:
     return journals
 
 
-def _folder_jobs(config: Config, groups: ServedGroups, journals: Journals) -> list[_Job]:
+def _temporary_folder(stack: AsyncExitStack) -> Path:
+    return Path(stack.enter_context(TemporaryDirectory(prefix="gapless-journal-")))
+
+
+def _folder_jobs(config: Config, groups: ServedGroups, journals: JournalSizes) -> list[_Job]:
     """The jobs of a forwarder whose log groups come and go."""
-    if not isinstance(journals, JournalFolder):
+    if not config.is_dynamic:
         return []
+    if not isinstance(journals, JournalFolder):
+        return [groups.follow]
     return [groups.follow, partial(_delete_unused, journals, config.retain_ms)]
 
 

@@ -116,6 +116,14 @@ def _parse_size(text: str) -> int:
     return int(found[1]) * _SIZE_UNITS[found[2] or "B"]
 
 
+def _parse_journal(text: str) -> Path | str:
+    is_url = text.startswith(("postgresql://", "postgres://"))
+    if not is_url and "://" in text:
+        msg = f"{text[:80]!r} is neither a path nor postgresql://USER@HOST/DATABASE"
+        raise ValueError(msg)
+    return text if is_url else Path(_check_text(text))
+
+
 def _check_text(text: str) -> str:
     if not text:
         msg = "it is empty"
@@ -216,6 +224,13 @@ GROUPS: Final = ParsedType("pattern", _parse_groups, complete=completion.complet
 """A part or pattern of log groups' names, as text, or the ARN of one."""
 SERVED_TARGET: Final = ParsedType("target", _check_served_target)
 """A log group's name, a pattern of names, or an ARN, checked, as text."""
+JOURNAL: Final = ParsedType(
+    "journal",
+    _parse_journal,
+    parsed=Path,
+    complete=lambda _context, _parameter, begun: [CompletionItem(begun, type="file")],
+)
+"""A path, or as text the URL of an engine that keeps journals for several forwarders."""
 TEXT: Final = ParsedType("text", _check_text)
 """Any text that is not empty."""
 EXECUTION: Final = ParsedType("id", _check_text, complete=completion.complete_execution)

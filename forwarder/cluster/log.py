@@ -77,6 +77,24 @@ class StoredStatus(NamedTuple):
     """When it was read, by the same clock."""
 
 
+PRESENCE: Final = ""
+"""The log that has no entries, but the names of the forwarders that ingest, as its wants."""
+
+
+class StoredGroup(msgspec.Struct, frozen=True):
+    """One journal, as the engine describes it; times by its clock."""
+
+    name: str
+    pattern: str
+    head: int
+    owner: str | None
+    """Name of the forwarder that holds the lease; None: nobody does."""
+    lease_left_ms: int
+    """Time until the lease expires; 0: it has, or nobody holds it."""
+    status_age_ms: int | None
+    """Age of the owner's last status; None: there is none."""
+
+
 def digest_of(index: bytes) -> bytes:
     """The digest of an entry, which contains that of the entry before."""
     return blake2b(index, digest_size=DIGEST_BYTES).digest()

@@ -18,6 +18,7 @@ from forwarder.cluster.log import (
     Fenced,
     Head,
     Lease,
+    StoredGroup,
     StoredStatus,
     Unavailable,
     Unknown,
@@ -152,6 +153,13 @@ ON CONFLICT (group_id, server) DO UPDATE SET wants = excluded.wants, until = exc
 _WANTS: Final = """
 SELECT server, wants FROM gapless.wants
 WHERE group_id = $1::bigint AND until > clock_timestamp() ORDER BY server"""
+
+_GROUPS: Final = """
+SELECT name, pattern, head, CASE WHEN lease_until > clock_timestamp() THEN owner END,
+    greatest(0, (extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint),
+    CASE WHEN status = '' THEN NULL ELSE
+        (extract(epoch FROM clock_timestamp() - status_written) * 1000)::bigint END
+FROM gapless.groups WHERE name <> '' ORDER BY name, pattern"""
 
 Value = int | str | bytes | None
 _Row = tuple[bytes | None, ...]
@@ -332,6 +340,20 @@ class PostgresEngine:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def groups(self) -> list[StoredGroup]:
+        """All journals, by name."""
+        return [
+            StoredGroup(
+                (name or b"").decode(),
+                (pattern or b"").decode("utf-8", "surrogatepass"),
+                _int(head),
+                None if owner is None else owner.decode(),
+                0 if left is None else _int(left),
+                None if age is None else _int(age),
+            )
+            for name, pattern, head, owner, left, age in self.run(_GROUPS)
+        ]
 
     def link(self) -> _Link:
         """The connection, opened if needed; the tables exist.

@@ -205,7 +205,7 @@ class View:
             self.apply(found)
         # A log that was set back may have grown to the same length again.
         if self.position < head.position or (self.position == head.position and self._head != head):
-            raise self._forked(self.position)
+            raise self.forked(self.position)
         if self.position > head.position:
             self._check_prefix(log)
 
@@ -213,7 +213,7 @@ class View:
         """Check a view that is ahead of the head it asked for: the log grew, or was set back."""
         found = log.read(self.position - 1, 1)
         if not found or digest_of(found[0].index) != self._head.digest:
-            raise self._forked(self.position)
+            raise self.forked(self.position)
 
     def apply(self, entries: Sequence[Entry]) -> list[Change]:
         """Apply the entries that follow, in one transaction; return their changes.
@@ -227,7 +227,7 @@ class View:
             for entry in entries:
                 previous, change = coding.decode(entry.index)
                 if entry.position != self.position + 1 or previous != self._head.digest:
-                    raise self._forked(entry.position)
+                    raise self.forked(entry.position)
                 self._perform(connection, change, entry)
                 changes.append(change)
                 self._move(connection, entry.index)
@@ -257,7 +257,7 @@ class View:
         match change:
             case Append():
                 if change.first_seq != journal.head_seq + 1:
-                    raise self._forked(self.position + 1)
+                    raise self.forked(self.position + 1)
                 absent = (None,) * len(change.ids)
                 batch = Bodied(coding.digests_of(change), messages or absent)
                 return journal.append_bodied(coding.events_of(change), batch, change.origin)
@@ -304,7 +304,7 @@ class View:
         found = self._db.rows("SELECT digest FROM replica_digests WHERE position = ?", (at,))
         if found and found[0][0] != status.digest:
             # Even a status of an earlier position: the log may have been set back to before that.
-            raise self._forked(at)
+            raise self.forked(at)
         return bool(found) and status.chain_at == self._chain_at
 
     def adopt(self, status: Status | None) -> None:
@@ -361,7 +361,8 @@ class View:
             (*self._head, self._chain_at, self._dropped_seq),
         )
 
-    def _forked(self, position: int) -> ForkedError:
+    def forked(self, position: int) -> ForkedError:
+        """Return the error for a view that is no copy of its log at a position."""
         msg = (
             f"the view {self._path} is not a copy of the replicated journal (entry {position}):"
             " it is built again"

@@ -6,9 +6,9 @@ nothing is queued for it but what its session bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -20,14 +20,17 @@ from forwarder.live.receiver import LiveReceiver
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
-from wire.messages import GapState, Outcome
+from wire.messages import GapState, Outcome, Upstream
 from wire.query import History, TailQuery
-
-if TYPE_CHECKING:
-    from forwarder.reconcile.feed import Feed
 
 POLL_LEASE_MS: Final = 60_000
 """A polling viewer's history request expires after this long (viewers poll every 10 s)."""
+
+SPREAD_LEAST_MS: Final = 200
+SPREAD_VIEWER_MS: Final = 2
+SPREAD_MAX_MS: Final = 10_000
+"""Widest wait that ``bye`` names: by the number of viewers, since one server takes some hundred
+connections a second."""
 
 _TOKEN_CLOSE_CODES: Final[dict[TokenVerdict, int]] = {
     "unknown": CLOSE_TOKEN,
@@ -59,6 +62,38 @@ class ViewerRecord(msgspec.Struct):
     connected_at: int
     events_sent: int
     bytes_sent: int
+
+
+class HubFeed(Protocol):
+    """What keeps a log group complete, as its viewers need it; in this process or in another.
+
+    A Protocol because a server of a replicated journal reaches the feed through the journal.
+    """
+
+    @property
+    def problem(self) -> str | None:
+        """Why CloudWatch or the journal can't be used at present; None: no problem."""
+
+    @property
+    def upstream(self) -> Upstream:
+        """State of the connection to CloudWatch, for heartbeats."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether viewers get the present."""
+
+    def request_backfill(self, viewer: Hashable, request: BackfillRequest) -> None:
+        """Add or replace a viewer's request for history, until it is withdrawn or expires."""
+
+    def withdraw_backfill(self, viewer: Hashable) -> None:
+        """Remove a viewer's request."""
+
+    async def refetch(self, from_: int, through: int, deadline_ms: int) -> bool:
+        """Refetch every body of a range, or mark it lost; whether all was done in time."""
+
+
+CatchUp = Callable[[], Awaitable[bool]]
+"""Waits until the journal here has all that the shared one has; whether it came in time."""
 
 
 class ConnectedViewer(msgspec.Struct, eq=False):
@@ -133,6 +168,7 @@ class Hub:
         group: The log group.
         feed: Its feed, whose ``on_progress`` must call this hub's ``progress``.
         live: Where its live path delivers; None if there are only polls.
+        catch_up: Makes the journal current before a viewer's cursor is judged; None: it always is.
         counts: Counters for the metrics.
         slices: Shared by viewers with the same filter at the same cursor.
     """
@@ -140,14 +176,23 @@ class Hub:
     def __init__(
         self,
         group: LogGroup,
-        feed: Feed,
+        feed: HubFeed,
         *,
         live: LiveReceiver | None = None,
         heartbeat_ms: int = HEARTBEAT_MS,
+        catch_up: CatchUp | None = None,
+        random: Callable[[], float] | None = None,
     ) -> None:
+        """Serve a log group to nobody yet.
+
+        With ``random`` (from 0 to 1), ``bye`` names each viewer another wait, for where other
+        servers would get all of them at once.
+        """
         self.group = group
         self.feed = feed
         self.live = live
+        self.catch_up = catch_up
+        self._random = random
         self.counts = HubCounts()
         self.slices = SliceReader(group.journal)
         self._heartbeat_ms = heartbeat_ms
@@ -174,6 +219,11 @@ class Hub:
     def bytes_sent(self) -> int:
         """Bytes sent to all viewers since the start."""
         return self.counts.bytes_sent + sum(viewer.bytes_sent for viewer in self._viewers.values())
+
+    @property
+    def marks(self) -> list[ScanDone]:
+        """The time that scans have marked, oldest scan first."""
+        return self._marked.pieces
 
     @property
     def unready_reason(self) -> str | None:
@@ -209,7 +259,7 @@ class Hub:
             session.notice(done)
         self._request_history(viewer)
         if self._closing is not None:
-            session.bye(self._closing)
+            session.bye(self._closing, retry_after_ms=self._spread_ms())
         return viewer
 
     def close(self, viewer: ConnectedViewer) -> None:
@@ -255,6 +305,12 @@ class Hub:
         )
         self.feed.request_backfill(viewer.number, request)
 
+    def _spread_ms(self) -> int:
+        if self._random is None:
+            return 0
+        widest_ms = min(SPREAD_MAX_MS, SPREAD_LEAST_MS + SPREAD_VIEWER_MS * len(self._viewers))
+        return int(self._random() * widest_ms)
+
     def _wake_all(self) -> None:
         for viewer in self._viewers.values():
             viewer.wake()
@@ -262,8 +318,12 @@ class Hub:
     def bye(self, reason: str) -> None:
         """Close all viewers, present and future, with 4001."""
         self._closing = reason
+        self.bye_present(reason)
+
+    def bye_present(self, reason: str) -> None:
+        """Close the viewers that are connected now with 4001; those that come are served."""
         for viewer in self._viewers.values():
-            viewer.session.bye(reason)
+            viewer.session.bye(reason, retry_after_ms=self._spread_ms())
         self._wake_all()
 
     def close_revoked(self) -> None:

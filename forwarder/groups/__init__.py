@@ -1,6 +1,6 @@
 """Which log groups are served: starts and stops their feeds while the forwarder runs.
 
-Faces: keeper, journals, listing, opening, served.
-May import: delivery, live, reconcile, ingest, journal, cloudwatch,
+Faces: keeper, journals, listing, opening, replica, served.
+May import: delivery, live, reconcile, ingest, cluster, journal, cloudwatch,
     config, records, targets, errors, wire.
 """

@@ -17,7 +17,14 @@ import msgspec
 
 from common.concurrency import Backoff
 from forwarder.delivery.hub import Hub
-from forwarder.errors import CloudWatchError, ForwarderError, GroupLimitError, GroupStoppedError
+from forwarder.errors import (
+    CloudWatchError,
+    ForwarderError,
+    GroupLimitError,
+    GroupStoppedError,
+    NotFollowedError,
+    NotOwnedError,
+)
 from forwarder.records import FeedKey
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -80,6 +87,8 @@ class _Pin(msgspec.Struct):
     backoff: Backoff
     retry_s: float = 0.0
     problem: str = ""
+    is_elsewhere: bool = False
+    """Whether another forwarder reads it, so that nothing is wrong."""
 
 
 class Keeper:
@@ -196,7 +205,7 @@ class Keeper:
         key = next((key for key, one in self.hubs.items() if one is hub), None)
         if key is None:  # stopped already
             return
-        _LOG.error("%s: %s", key.group, error)
+        _LOG.log(_level_of(error, logging.ERROR), "%s: %s", key.group, error)
         if len(self.hubs) == 1:
             self._on_alone(error)
         pin = self._pins.get(key)
@@ -261,7 +270,9 @@ class Keeper:
     def problems(self) -> dict[FeedKey, str]:
         """Why pinned feeds do not run at present."""
         return {
-            key: pin.problem or STARTING for key, pin in self._pins.items() if key not in self.hubs
+            key: pin.problem or STARTING
+            for key, pin in self._pins.items()
+            if key not in self.hubs and not pin.is_elsewhere
         }
 
     def pin(self, key: FeedKey) -> None:
@@ -275,19 +286,23 @@ class Keeper:
             self._entries[key].used_s = self._now_s()
 
     def _postpone(self, pin: _Pin, error: ForwarderError) -> None:
-        pin.retry_s = self._now_s() + pin.backoff.count_failure() / 1000
+        # Another forwarder may fail at any time: this one has to notice soon.
+        is_waiting = isinstance(error, NotOwnedError | NotFollowedError)
+        wait_ms = RETRY_FIRST_MS if is_waiting else pin.backoff.count_failure()
+        pin.retry_s = self._now_s() + wait_ms / 1000
         pin.problem = str(error)
+        pin.is_elsewhere = isinstance(error, NotOwnedError)
 
     async def _start_pinned(self, key: FeedKey, pin: _Pin) -> None:
         try:
             await self.acquire(key)
         except ForwarderError as error:
             if pin.problem != str(error):
-                log = _LOG.info if isinstance(error, CloudWatchError) else _LOG.warning
-                log("%s: %s (trying again)", key.group, error)
+                level = _level_of(error, logging.WARNING)
+                _LOG.log(level, "%s: %s (trying again)", key.group, error)
             self._postpone(pin, error)
         else:
-            pin.problem = ""
+            pin.problem, pin.is_elsewhere = "", False
             pin.backoff.reset()
 
     # Jobs
@@ -334,3 +349,11 @@ class Keeper:
         stops = [entry.stopping for entry in self._entries.values() if entry.stopping is not None]
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*stops, return_exceptions=True)
+
+
+def _level_of(error: ForwarderError, otherwise: int) -> int:
+    """Level at which an error is logged: what viewers see, or what is ordinary, is no warning."""
+    if isinstance(error, NotOwnedError | NotFollowedError):
+        return logging.INFO
+    is_shown = isinstance(error, CloudWatchError) and otherwise < logging.ERROR
+    return logging.INFO if is_shown else otherwise

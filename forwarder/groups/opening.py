@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from forwarder.cloudwatch.clock import timer_ms
@@ -75,13 +75,18 @@ class FeedOpener:
         journals: Journals,
         live: LivePaths,
         lifecycle: Lifecycle | None,
+        prepare: Callable[[FeedKey], Awaitable[None]] | None = None,
     ) -> None:
-        """Open nothing yet; feeds share CloudWatch's client and the readers of live paths."""
+        """Open nothing yet; feeds share CloudWatch's client and the readers of live paths.
+
+        ``prepare`` does what must be awaited before a journal can be opened.
+        """
         self._config = config
         self._cloudwatch = cloudwatch
         self._journals = journals
         self._live = live
         self._lifecycle = lifecycle
+        self._prepare = prepare
         self._checked: set[FeedKey] = set()
         self._unanswered: set[asyncio.Task[None]] = set()
         self.log_groups: list[LogGroup] = []
@@ -94,9 +99,12 @@ class FeedOpener:
         """Open a feed, which does not run yet; leaves nothing open if that fails.
 
         Raises:
+            NotOwnedError: another forwarder reads the log group.
             JournalError: the journal can't be opened.
             CloudWatchError: the log group can't be read; the subclass says why.
         """
+        if self._prepare is not None:
+            await self._prepare(key)
         is_known = self._journals.exists(key)
         if not is_known:
             # Before the journal is made: a wrong name must not leave a file.

@@ -106,6 +106,7 @@ class ServedGroups:
         self._groups_max = config.groups_max
         self._waits = config.wait
         self._skip_check = skip_check
+        self._is_replicated = config.replicated is not None
         self._keeper = keeper
         self._cloudwatch = cloudwatch
         self._listing = GroupListing(self._list, asyncio.get_running_loop().time)
@@ -291,6 +292,10 @@ class ServedGroups:
         keys = [await self._resolve(one) for one in named]
         for key in keys:
             self._keeper.pin(key)
+        if self._is_replicated:
+            # Others may have to come first: the keeper starts each as soon as it can.
+            await self._match_fixed()
+            return
         await self._check_together(keys)
         results = await asyncio.gather(
             *(self._keeper.acquire(key) for key in keys), return_exceptions=True
@@ -301,6 +306,9 @@ class ServedGroups:
                     raise await explain_missing(self._cloudwatch, result) from result
             elif isinstance(result, BaseException):
                 raise result
+        await self._match_fixed()
+
+    async def _match_fixed(self) -> None:
         for target in self._fixed:
             if target.is_pattern:
                 await self._match_target(target)

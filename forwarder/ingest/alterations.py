@@ -172,6 +172,18 @@ class Alterations:
         self.save()
         return changed, new
 
+    def replace_texts(self, events: Iterable[AlteredEvent]) -> list[AlteredEvent]:
+        """Replace all altered events, as another forwarder found them; return what changed."""
+        texts = {one.seq: one for one in events}
+        changed = [one for seq, one in texts.items() if self._texts.get(seq) != one]
+        changed += [
+            replace(one, message=None, length=0)
+            for seq, one in self._texts.items()
+            if seq not in texts
+        ]
+        self._texts, self._count = texts, len(texts)
+        return changed
+
     def confirm_whole(self, scan: Scan, from_: int) -> None:
         """Repair the inherited gaps in which a whole scan found nothing altered.
 

@@ -258,6 +258,16 @@ class Executions:
             state.status = status
             state.over_since = scans_begun
 
+    def end(self, execution: str, status: ExecutionStatus, head_seq: int) -> ExecutionEnd | None:
+        """End an execution that another forwarder found ended; None: there is no such one."""
+        state = self._states.get(execution)
+        if state is None:
+            return None
+        state.status = status
+        state.end = _end(execution, state, head_seq)
+        self._close(execution, state)
+        return state.end
+
     def mark_forgotten(self, execution: str) -> None:
         """Let silence end an execution unknown to the external source, until it writes again."""
         state = self._states.get(execution)

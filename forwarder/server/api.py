@@ -23,7 +23,7 @@ from forwarder.live.receiver import LiveStatus
 from forwarder.records import FeedKey, TokenVerdict
 from forwarder.server import metrics
 from forwarder.server.admission import RefusalReason
-from forwarder.server.log_pages import BodyRequest, LogsPageBuilder
+from forwarder.server.log_pages import BodyRequest, LogsPageBuilder, cursor_of
 from forwarder.server.status import ForwarderStatus
 from forwarder.server.tokens import BearerTokens
 from wire.codec import encode
@@ -75,7 +75,13 @@ class ListingRequest(msgspec.Struct):
     patterns: tuple[str, ...]
 
 
-StepRequest = BodyRequest | GroupRequest | ListingRequest
+class CatchUpRequest(msgspec.Struct):
+    """A hub whose journal must have all that the shared one has; the answer is whether it does."""
+
+    hub: Hub
+
+
+StepRequest = CatchUpRequest | BodyRequest | GroupRequest | ListingRequest
 """What the steps of a response need from the server before they can go on."""
 
 _Steps = Generator[StepRequest | None, Any, _Result]
@@ -86,6 +92,10 @@ ResponseSteps = _Steps[ApiResponse]
 _FEED: Final = ("group", "pattern")
 """Parameters that name a feed."""
 
+ONLY_INGESTS: Final = "this forwarder only ingests: connect to one with --role serve or both"
+
+BEHIND: Final = "this server has not caught up with the replicated journal"
+
 PATTERNS_MAX: Final = 20
 """Patterns in one request for log groups."""
 
@@ -95,6 +105,7 @@ class Api:
 
     Attributes:
         responses: Responses by status, for the metrics.
+        serves_viewers: Whether events are served; otherwise only what is known of the process.
     """
 
     def __init__(
@@ -130,6 +141,7 @@ class Api:
         self._place = place
         self._status = status
         self.responses: Counter[int] = Counter()
+        self.serves_viewers = True
         self._open_routes: dict[str, Callable[[], ApiResponse]] = {
             ALIVE_PATH: lambda: ApiResponse(HTTPStatus.OK, b'{"alive":true}'),
             "/readyz": self._readyz,
@@ -190,6 +202,7 @@ class Api:
         try:
             query = parse_tail(split_target(target)[1])
             hub = yield from self._hub(query.group, query.filter.pattern, authorization)
+            yield from _make_current(hub, query.epoch, query.after)
             return AcceptedViewer(hub, query, lambda: self._verdict(authorization, hub.group.name))
         except RequestError as error:
             return error_response(error)
@@ -203,6 +216,9 @@ class Api:
 
         A feed that does not run yet is started, if that is possible here.
         """
+        if not self.serves_viewers:
+            self._check(authorization, None)
+            raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, ONLY_INGESTS)
         if group is None:
             self._check(authorization, None)
             group = self._only_group()
@@ -267,6 +283,9 @@ class Api:
     def _logs(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         parsed = parse_logs(query)
         hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
+        cursor = cursor_of(parsed)
+        if cursor is not None:
+            yield from _make_current(hub, *cursor)
         builder = LogsPageBuilder(hub, parsed)
         if parsed.since is not None:
             hub.request_polled_history(parsed.since, parsed.filter.executions, now_ms)
@@ -276,6 +295,7 @@ class Api:
         parsed = parse_digest(query)
         hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
         yield None
+        yield from _make_current(hub, parsed.epoch, parsed.seq)
         return ApiResponse(HTTPStatus.OK, encode(self._range_digest(hub, parsed)))
 
     def _range_digest(self, hub: Hub, query: DigestQuery) -> DigestBody:
@@ -416,6 +436,22 @@ class Api:
         skew_ms = 0 if self._skew is None else self._skew.reported_ms
         about_clock = {"clock_ahead_ms": skew_ms} if skew_ms else {}
         return ApiResponse(HTTPStatus.OK, encode({"ready": True, **about_clock, **about_upstream}))
+
+
+def _make_current(hub: Hub, epoch: str | None, seq: int | None) -> _Steps[None]:
+    """Let the journal catch up before a cursor is judged, where it is a copy of a shared one.
+
+    If that takes too long, a cursor that is valid here is valid everywhere, since a copy lacks only
+    the end; any other one might be refused wrongly.
+
+    Raises:
+        RequestError: the cursor can't be judged now (503).
+    """
+    if hub.catch_up is None or (yield CatchUpRequest(hub)):
+        return
+    if epoch is not None and not hub.group.journal.is_resumable(epoch, seq or 0):
+        text = f"{BEHIND}: retry, or connect to another server"
+        raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text)
 
 
 def error_response(error: RequestError) -> ApiResponse:

@@ -187,6 +187,15 @@ class LogsPageBuilder:
         return "~".join((self._epoch, str(self._head), str(self._until), complete, at, order))
 
 
+def cursor_of(query: LogsQuery) -> tuple[str, int] | None:
+    """The epoch and seq that a request refers to; None: to none, or its token is invalid."""
+    if query.next is None:
+        return None if query.epoch is None else (query.epoch, query.after or 0)
+    epoch, _, rest = query.next.partition("~")
+    head = rest.partition("~")[0]
+    return (epoch, int(head)) if head.isascii() and head.isdigit() else None
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         msg = "next is not a token of this forwarder"

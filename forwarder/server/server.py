@@ -44,6 +44,7 @@ from forwarder.server.api import (
     AcceptedViewer,
     Api,
     ApiResponse,
+    CatchUpRequest,
     GroupRequest,
     ListingRequest,
     StepRequest,
@@ -515,6 +516,9 @@ class Server:
         if isinstance(needed, BodyRequest):
             deadline_ms = self._clock() + REFETCH_BEFORE_WELCOME_MS
             await needed.hub.feed.refetch(needed.from_, needed.through, deadline_ms)
+        elif isinstance(needed, CatchUpRequest):
+            assert needed.hub.catch_up is not None, "otherwise nothing has to be caught up with"
+            return await needed.hub.catch_up()
         elif isinstance(needed, GroupRequest):
             assert self._groups is not None, "otherwise no other log group may be served"
             return await self._groups.acquire(needed.key)

@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from forwarder.delivery.hub import Hub
-from forwarder.groups.journals import Journals
 from forwarder.groups.keeper import Keeper
+from forwarder.records import FeedKey
 
 SAMPLE_S: Final = 5.0
 """Interval between samples of the number of calls."""
@@ -63,6 +63,13 @@ class CallRate:
         return round((total - before) * MINUTE_S / (now_s - since_s))
 
 
+class JournalSizes(Protocol):
+    """The journals or views of a forwarder, as far as their sizes go."""
+
+    def size_bytes(self, key: FeedKey) -> int:
+        """Size of a feed's journal on disk."""
+
+
 class StatusReport:
     """Collects the values of one process."""
 
@@ -70,7 +77,7 @@ class StatusReport:
         self,
         calls: Mapping[str, int],
         keeper: Keeper,
-        journals: Journals,
+        journals: JournalSizes,
         now_s: Callable[[], float],
     ) -> None:
         """Start to count; ``calls`` are CloudWatch calls by outcome, ``now_s`` is monotonic."""

@@ -82,7 +82,7 @@ def _unseen(stream: StreamInfo) -> dict[str, Any]:
 
 def _seen(group: str, choice: AwsChoice) -> list[dict[str, Any]]:
     """Return what a background forwarder knows of a group's executions, if it serves the group."""
-    from gapless.attach import running_forwarder  # noqa: PLC0415 - only where one is needed
+    from gapless.forwarders.attach import running_forwarder  # noqa: PLC0415 - only where one is needed
 
     ready = running_forwarder(choice)
     if not ready:

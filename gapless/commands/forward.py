@@ -23,10 +23,12 @@ from common.state import make_private_dir, state_dir
 from common.text import escape_unprintable
 from common.tokens import OfferedToken
 from gapless.aws import AwsChoice, group_folder, prepare_credentials
+from gapless.forwarders.ingesting import IngestingProcess, ingest_arguments
 from gapless.options import (
     DURATION,
     FILE,
     HOST,
+    JOURNAL,
     LIFECYCLE,
     LIVE,
     PATH,
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 
 _ANY_PORT_MAX: Final = 64
 """Forwarders of the same log groups with --port 0 that find a journal of their own."""
+
+
+ROLES: Final = ("both", "serve", "ingest")
 
 
 class OneLineFormatter(logging.Formatter):
@@ -96,10 +101,25 @@ class OneLineFormatter(logging.Formatter):
 @click.option("--port", type=PORT, default=8765, show_default=True, help="0 = any free one.")
 @click.option(
     "--journal",
-    type=PATH,
+    type=JOURNAL,
+    metavar="PATH|postgresql://…",
     help="Journal: a file; for several groups a folder. With patterns, --groups-file or "
     "--any-group a folder with a file for each group; one unused for longer than --retain is "
-    "deleted.",
+    "deleted. Or the URL of a PostgreSQL database that several forwarders share (the password "
+    "comes from PGPASSFILE or PGPASSWORD).",
+)
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    help="With a shared journal: serve viewers, ingest from CloudWatch, or both, in two processes."
+    "  [default: both]",
+)
+@click.option(
+    "--views",
+    type=PATH,
+    metavar="DIR",
+    help="With a shared journal: folder of the local copies, which may be deleted at any time.  "
+    "[default: in the state directory]",
 )
 @click.option(
     "--retain", type=DURATION, default="24h", show_default=True, help="How long to keep messages."
@@ -193,15 +213,27 @@ def command(
         handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
 
     with contextlib.ExitStack() as stack:
-        journal, lock = _take_journal(groups, choice, options)
+        role, url = _check_shared(options)
+        journal, lock = _take_journal(groups, choice, options, role)
         stack.enter_context(lock)
-        config = _config(groups, choice, {**options, "journal": journal})
-        return _serve(config, lock, offered)
+        if url is None:
+            return _serve(_config(groups, choice, {**options, "journal": journal}), lock, offered)
+        options["views"] = journal
+        child = None
+        if role == "both":
+            arguments = ingest_arguments(groups, choice, url, options)
+            child = stack.enter_context(IngestingProcess(arguments))
+        shared = {"replicated": url, "role": "ingest" if role == "ingest" else "serve"}
+        config = _config(groups, choice, {**options, "journal": journal, **shared})
+        return _serve(config, lock, offered, child)
 
 
 def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]) -> Config:
     from forwarder.config import AwsOptions, Config, Limits  # noqa: PLC0415 - with the rest of it
 
+    options = {name: value for name, value in options.items() if name != "views"}
+    if options["role"] is None:
+        del options["role"]
     allowance_ms = options.pop("allowance")
     if allowance_ms is not None:
         options |= {"allowance_ms": allowance_ms, "allowance_max_ms": allowance_ms}
@@ -220,7 +252,28 @@ def _config(groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any])
     )
 
 
-def _serve(config: Config, lock: LockFile, offered: OfferedToken | None) -> int:
+def _check_shared(options: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the role, and the URL of a shared journal; None where the journal is local.
+
+    Raises:
+        UsageError: the options contradict each other.
+    """
+    journal: Path | str | None = options["journal"]
+    if isinstance(journal, str):
+        return options["role"] or "both", journal
+    for name in ("role", "views"):
+        if options[name] is not None:
+            msg = f"--{name} needs a shared journal: give --journal postgresql://USER@HOST/DATABASE"
+            raise UsageError(msg)
+    return "both", None
+
+
+def _serve(
+    config: Config,
+    lock: LockFile,
+    offered: OfferedToken | None,
+    child: IngestingProcess | None = None,
+) -> int:
     """Serve until a signal arrives; return the exit code."""
     from forwarder.main import Ready, run  # noqa: PLC0415 - with the rest of it
 
@@ -248,6 +301,9 @@ def _serve(config: Config, lock: LockFile, offered: OfferedToken | None) -> int:
 
         def end(number: signal.Signals) -> None:
             received.append(number)
+            if child is not None:
+                # First of all: the others take over while the viewers here are sent away.
+                child.begin_stop()
             stop.set()
 
         with handle_ending_signals(end):
@@ -277,17 +333,21 @@ def _check_access(host: str, token_file: Path | None, *, no_token: bool) -> None
 
 
 def _take_journal(
-    groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any]
+    groups: tuple[str, ...], choice: AwsChoice, options: dict[str, Any], role: str
 ) -> tuple[Path, LockFile]:
-    """Lock the journal: the one named, else one in the state directory.
+    """Lock the journal, or a role's folder of views: the one named, else in the state directory.
 
     The default depends on account, Region, endpoint, targets and port, so that the same command
     continues it after a restart, and two forwarders never share one.
     """
     from forwarder.targets import GROUP_NAME  # noqa: PLC0415 - with the rest of it
 
-    journal: Path | None = options["journal"]
+    is_shared = isinstance(options["journal"], str)
+    journal: Path | None = options["views"] if is_shared else options["journal"]
+    end = f"-{role}" if is_shared else ""
     if journal is not None:
+        if is_shared:
+            return journal, LockFile.take(lock_path(_made(journal) / role))
         with contextlib.suppress(OSError):  # taking the lock reports the problem
             make_private_dir(journal.parent)
         return journal, LockFile.take(lock_path(journal))
@@ -296,16 +356,27 @@ def _take_journal(
         named.append(f"file {options['groups_file']}")
     if options["any_group"]:
         named.append("any group")
-    is_file = len(named) == len(groups) == 1 and GROUP_NAME.fullmatch(groups[0]) is not None
+    is_file = (
+        not is_shared
+        and len(named) == len(groups) == 1
+        and GROUP_NAME.fullmatch(groups[0]) is not None
+    )
     suffix = ".sqlite3" if is_file else ""
     folder = state_dir("forward", group_folder(choice, " ".join(named), os.environ))
     port: int = options["port"]
     if port:
-        path = folder / f"port-{port}"
+        path = folder / f"port-{port}{end}"
         return path.with_suffix(suffix), LockFile.take(lock_path(path))
     for number in range(1, _ANY_PORT_MAX):
-        path = folder / f"any-port-{number}"
+        path = folder / f"any-port-{number}{end}"
         with contextlib.suppress(LockedError):
             return path.with_suffix(suffix), LockFile.take(lock_path(path))
     msg = f"{_ANY_PORT_MAX} forwarders of these log groups are already running: give --journal"
     raise GaplessError(msg)
+
+
+def _made(folder: Path) -> Path:
+    """Make a folder of views if needed; locking a file in it reports the problem."""
+    with contextlib.suppress(OSError):
+        make_private_dir(folder)
+    return folder

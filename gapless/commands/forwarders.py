@@ -103,7 +103,7 @@ def stop(wanted: str | None) -> None:
     """
     one = _choose(find_forwarders(), wanted)
     if one.is_background:
-        from gapless.attach import mark_stopped  # noqa: PLC0415 - not needed for the list
+        from gapless.forwarders.attach import mark_stopped  # noqa: PLC0415 - not needed for the list
 
         try:
             mark_stopped(one.journal, urlsplit(str(one.ready.get("websocket", ""))).port or 0)

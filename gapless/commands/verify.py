@@ -107,7 +107,7 @@ def command(
 
 def _verify_group(group: str, pattern: str, choice: AwsChoice, span: Range) -> VerificationResult:
     """Verify a log group with the background forwarder."""
-    from gapless.attach import attach  # noqa: PLC0415 - only where one is needed
+    from gapless.forwarders.attach import attach  # noqa: PLC0415 - only where one is needed
 
     with attach(choice) as own:
         own.serve(group, pattern)

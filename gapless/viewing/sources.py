@@ -34,7 +34,7 @@ from gapless.targets.reading import find_groups, sources_of
 from gapless.viewing.model import WatchedPattern, WatchedTarget, forwarder_at, own_target
 
 if TYPE_CHECKING:
-    from gapless.attach import OwnForwarder
+    from gapless.forwarders.attach import OwnForwarder
 
 
 class Opened(NamedTuple):
@@ -142,7 +142,7 @@ class TargetOpener:
         return Opened(tuple(watched.values()), tuple(patterns))
 
     def _attach(self, stack: ExitStack, choice: AwsChoice) -> OwnForwarder:
-        from gapless.attach import attach  # noqa: PLC0415 - only for a log group
+        from gapless.forwarders.attach import attach  # noqa: PLC0415 - only for a log group
 
         prepare_credentials(choice)
         calls = self._calls_per_second

@@ -12,9 +12,9 @@ from common.errors import CannotConnectError, GaplessError, UsageError
 from common.http import HttpStatusError
 from common.locks import LockFile, lock_path
 from common.processes import ChildFailedError
-from gapless import attach as module
-from gapless.attach import OwnForwarder, attach, journals_of
 from gapless.aws import AwsChoice
+from gapless.forwarders import attach as module
+from gapless.forwarders.attach import OwnForwarder, attach, journals_of
 
 CHOICE = AwsChoice(endpoint_url="http://127.0.0.1:1")
 READY = {"ready": True, "websocket": "ws://127.0.0.1:5/v1/tail"}

@@ -1,0 +1,158 @@
+"""Several forwarders of one log group share a journal in a real PostgreSQL, and die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster.postgres_server import PostgresServer
+from tests.support.cluster.roamers import Roamer
+from tests.support.processes.gapless_processes import POLL_S, WAIT_S, GaplessProcess
+from tests.support.processes.log_writer import Ledger, Load, now_ms
+from tests.support.processes.moto_server import RawMoto, raw_moto
+
+GROUP = "/jobs/nightly"
+STREAMS = ("job/main/aaaa", "job/main/bbbb")
+PAST_MS = 600_000
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def moto() -> Iterator[RawMoto]:
+    with raw_moto() as server:
+        yield server
+
+
+@pytest.fixture
+def ledger(moto: RawMoto) -> Iterator[Ledger]:
+    one = Ledger(moto, GROUP, STREAMS)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[PostgresServer]:
+    server = PostgresServer("fsync = off")
+    server.start()
+    yield server
+    server.remove()
+
+
+class Cluster:
+    """Forwarders by name, which share one journal."""
+
+    def __init__(self, engine: PostgresServer, moto: RawMoto, state: Path) -> None:
+        self._engine, self._moto, self._state = engine, moto, state
+
+    def start(self, name: str, role: str) -> GaplessProcess:
+        return GaplessProcess(
+            *("forward", GROUP, "--journal", self._engine.url, "--role", role, "--port", "0"),
+            *("--views", str(self._state / name), "--no-token", "--live", "poll"),
+            *("--endpoint-url", self._moto.url, "--region", "us-east-1"),
+            state=self._state,
+        )
+
+
+@pytest.fixture
+def cluster(engine: PostgresServer, moto: RawMoto, tmp_path: Path) -> Cluster:
+    return Cluster(engine, moto, tmp_path)
+
+
+async def until(condition: Callable[[], bool], what: str, viewers: Sequence[Roamer] = ()) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        for one in viewers:
+            one.check()
+        await asyncio.sleep(POLL_S)
+
+
+async def until_all_shown(ledger: Ledger, viewers: Sequence[Roamer]) -> None:
+    """Every viewer has every event once, and marks prove it."""
+    last = max(timestamp for _, timestamp, _ in ledger.accepted)
+    await until(
+        lambda: all((one.client.complete_through or -1) >= last for one in viewers),
+        "marks of all that was written",
+        viewers,
+    )
+    want = sorted(message for _, _, message in ledger.accepted)
+    for one in viewers:
+        assert sorted(one.client.messages()) == want
+
+
+def resumed(viewers: Sequence[Roamer]) -> bool:
+    return all(one.outcomes[:1] == ["fresh"] for one in viewers) and all(
+        outcome == "resumed" for one in viewers for outcome in one.outcomes[1:]
+    )
+
+
+def is_ready(process: GaplessProcess) -> bool:
+    try:
+        with urllib.request.urlopen(process.ready()["http"] + "/readyz", timeout=WAIT_S) as answer:
+            return bool(json.load(answer)["ready"])
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+
+
+async def until_ready(*processes: GaplessProcess) -> None:
+    for one in processes:
+        await until(lambda one=one: is_ready(one), "a ready server")  # type: ignore[misc]
+
+
+def owner(processes: Sequence[GaplessProcess]) -> GaplessProcess | None:
+    """The process that reads the log group, by its metrics."""
+    for one in processes:
+        with urllib.request.urlopen(one.ready()["http"] + "/metrics", timeout=WAIT_S) as answer:
+            if b"gapless_groups 1.0" in answer.read():
+                return one
+    return None
+
+
+async def until_owned(processes: Sequence[GaplessProcess]) -> GaplessProcess:
+    found: list[GaplessProcess] = []
+
+    def look() -> bool:
+        found[:] = [one for one in (owner(processes),) if one is not None]
+        return bool(found)
+
+    await until(look, "an owner")
+    return found[0]
+
+
+async def test_viewers_resume_when_the_owner_is_killed(cluster: Cluster, ledger: Ledger) -> None:
+    with (
+        cluster.start("a", "ingest") as first,
+        cluster.start("b", "serve") as left,
+        cluster.start("c", "serve") as right,
+        Load(ledger, 20) as load,
+    ):
+        killed = await until_owned([first])
+        with cluster.start("d", "ingest") as second:
+            await until_ready(left, right)
+            urls = [one.ready()["websocket"] for one in (left, right)]
+            since = now_ms() - PAST_MS
+            viewers = [Roamer(urls, since, first=number) for number in range(6)]
+            await until(lambda: all(one.client.done for one in viewers), "history", viewers)
+            second.ready()
+            killed.kill()
+            shown = len(ledger.accepted)
+            await until(lambda: len(ledger.accepted) > shown + 20, "more events")
+            assert await until_owned([second]) is second
+            await until(lambda: all(one.reasons for one in viewers), "the epoch", viewers)
+            for one in viewers[:3]:
+                await one.cut()
+            load.stop()
+            await until_all_shown(ledger, viewers)
+            for one in viewers:
+                await one.stop()
+    assert resumed(viewers)
+    assert all(one.reasons == ["another forwarder has taken over the log group"] for one in viewers)
