@@ -340,6 +340,8 @@ class FieldTest(BlockTest):
                 folded if is_same else shown.data.lower().split(END),
                 is_ascii=texts.is_ascii,
             )
+            if 1 in as_text:
+                candidates = sorted({*candidates, *(at for at, one in enumerate(as_text) if one)})
         read, passes, is_ascii = self._read, self._value.passes_any, texts.is_ascii
         for at in candidates:
             raw = lines[at]
@@ -394,7 +396,9 @@ class _Hints:
     def candidates(
         self, lines: Sequence[bytes], folded: Sequence[bytes], *, is_ascii: bool
     ) -> Iterable[int]:
-        """The numbers of the lines that contain all of them; some may not.
+        """The numbers of the lines that contain all of them, the name as that of a field.
+
+        Of lines that are not ASCII, some may not contain the value.
 
         Args:
             lines: The lines as they are shown, and something behind the last one.
@@ -403,8 +407,16 @@ class _Hints:
         """
         found: Iterable[int] = range(len(lines) - 1)
         for needle, is_value, ignores_case in self._needles:
-            if is_ascii or not is_value:
-                where = folded if ignores_case else lines
+            where = folded if ignores_case else lines
+            if not is_value:
+                # What follows a name in JSON, in JSON within a text, in logfmt, and Lambda's lines.
+                a, b, c, d = (needle + end for end in (b'"', b"\\", b"=", b":"))
+                found = [
+                    at
+                    for at in found
+                    if a in (one := where[at]) or b in one or c in one or d in one
+                ]
+            elif is_ascii:
                 found = [at for at in found if needle in where[at]]
         return found
 
@@ -431,7 +443,10 @@ class _Reader:
     def __init__(self, name: FieldName) -> None:
         self._ignores_case = name.ignores_case
         parts = name.name.split(".")
-        self._last = parts[-1].encode()
+        last = self._last = parts[-1].encode()
+        self._keys = b'"%b"' % last, b'.%b"' % last
+        self._within = last + b"=", last + b":"
+        """How a text within the line may name the field, beside escaped JSON."""
         self._parents = [part.encode() for part in parts[:-1]]
         fields: list[tuple[str, Any, Any]] = []
         self._rests: list[tuple[str, str]] = []
@@ -471,15 +486,17 @@ class _Reader:
 
     def _is_key_once(self, raw: bytes, folded: bytes) -> bool:
         """Whether a name that occurs several times is a key only once, and no key of a text."""
-        last = self._last
-        if b"\\" in raw or last + b"=" in folded or last + b":" in folded:
+        pair, named = self._within
+        if b"\\" in raw or pair in folded or named in folded:
             return False
-        return folded.count(b'"%b"' % last) + folded.count(b'.%b"' % last) <= 1
+        whole, part = self._keys
+        return folded.count(whole) + folded.count(part) <= 1
 
     def _is_absent(self, raw: bytes, folded: bytes) -> bool:
         """Whether a field that was not found cannot be there in another way."""
         last, parents = self._last, self._parents
-        if b"\\" in raw or last + b"=" in folded or last + b":" in folded:
+        pair, named = self._within
+        if b"\\" in raw or pair in folded or named in folded:
             return False  # it may be in a text within
         if any(folded.count(one) > 1 for one in parents):
             return False  # of objects of one name, the decoder keeps the last
