@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -22,16 +21,25 @@ WAIT_S: Final = "60"
 class PostgresServer:
     """A server of its own, reached through a Unix socket in its directory."""
 
-    def __init__(self, *settings: str) -> None:
-        """Create the files; ``settings`` are lines of ``postgresql.conf``."""
+    def __init__(self, *settings: str, primary: PostgresServer | None = None) -> None:
+        """Create the files.
+
+        Args:
+            settings: lines of ``postgresql.conf``.
+            primary: a running server, of which this one becomes a standby.
+        """
         # Short, since the name of a socket has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
         self._user = pwd.getpwnam(USER) if os.geteuid() == 0 else None
         self._bin = self._find_programs()
         self._own(self.directory)
         self._data = self.directory / "data"
-        options = "-U", "admin", "-A", "trust", "-E", "UTF8", "--no-sync"
-        self._run("initdb", "-D", str(self._data), *options)
+        if primary is None:
+            options = ["-U", "admin", "-A", "trust", "-E", "UTF8", "--no-sync"]
+            self._run("initdb", "-D", str(self._data), *options)
+        else:
+            options = ["-h", str(primary.directory), "-U", "admin", "-R", "-c", "fast", "--no-sync"]
+            self._run("pg_basebackup", "-D", str(self._data), *options)
         lines = [
             "listen_addresses = ''",
             f"unix_socket_directories = '{self.directory}'",
@@ -59,9 +67,9 @@ class PostgresServer:
         """Stop the server; ``immediate`` is a crash."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", WAIT_S, "-m", mode, "stop")
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server's first process."""
-        os.kill(int((self._data / "postmaster.pid").read_text().split("\n")[0]), number)
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-t", WAIT_S, "promote")
 
     def remove(self) -> None:
         """Stop the server if it runs, and delete its files."""
