@@ -220,7 +220,9 @@ def _translate_response(
     elif code == "InvalidParameterException" and with_token:
         known = PageTokenError(f"{service} refused a page token: {text}")
     elif status >= _HTTP_SERVER_ERROR:
-        known = UnreachableError(f"{service} fails ({code or status}): {text}")
+        detail = f"{code or status}: {text}" if text not in ("", code) else code or status
+        hint = "this usually passes by itself; https://health.aws.amazon.com lists outages"
+        known = UnreachableError(f"{service} has an internal failure ({detail}): {hint}")
     return known or RequestRejectedError(f"{service} rejects the call ({code or status}): {text}")
 
 

@@ -201,7 +201,10 @@ THROTTLED_ATTEMPTS_MAX: Final = 10
 """Throttled attempts at a page before the scan fails; the waits add up to about a minute."""
 
 RESTARTS_MAX: Final = 5
-"""Restarts without a new event in between before the scan fails."""
+"""Restarts without progress in time before the scan fails."""
+
+RESTART_FIRST_MS: Final = 200
+"""First wait before a restart; each one without progress doubles it."""
 
 TOKENS_MAX: Final = 100_000
 """Tokens remembered to recognise one that repeats; beyond it the scan restarts by time."""
@@ -234,6 +237,12 @@ class RetryPolicy:
         self._backoff.reset()
 
 
+STUCK: Final = (
+    "CloudWatch Logs repeats or refuses its page tokens, so that no scan comes to an end: "
+    "gapless tries again; check --endpoint-url if this lasts"
+)
+
+
 class PagedScan:
     """One scan of FilterLogEvents: which page to ask for next. Pure.
 
@@ -256,13 +265,17 @@ class PagedScan:
         """Whether the last page has come."""
         self.restart_count = 0
         """Restarts by time. What CloudWatch left out before one can't be known."""
+        self.wait_ms = 0
+        """How long to wait before the next page, ms."""
         self._since = since
         self._last: int | None = None
         self._ids_at_last: set[str] = set()
         self._in_order = True
         self._repeats = False
         self._tokens: set[int] = set()
-        self._restarts = 0
+        self._reached = (since - 1, 0)
+        """The latest timestamp that was seen, and how many ids at it."""
+        self._restarts = Backoff(RESTART_FIRST_MS, BACKOFF_MAX_MS, random)
         self._retries = RetryPolicy(random)
 
     def take_page(self, events: Sequence[LogEvent], token: str | None) -> list[LogEvent]:
@@ -272,10 +285,11 @@ class PagedScan:
             ScanStuckError: the scan restarted too often without progress.
         """
         self._retries.reset()
+        self.wait_ms = 0
         fresh = self._without_repeats(events)
         if fresh:
-            self._restarts = 0
             self._remember(fresh)
+            self._note_progress()
         if token is None:
             self.is_done = True
         elif hash(token) in self._tokens or len(self._tokens) >= TOKENS_MAX:
@@ -298,13 +312,22 @@ class PagedScan:
             raise error
         self._retries.reset()
         self._restart()
-        return 0
+        return self.wait_ms
+
+    def _note_progress(self) -> None:
+        """Allow restarts again, unless the events are only some that came before the last one.
+
+        An endless series of the same pages would otherwise be read for ever, without a pause.
+        """
+        reached = (self._last or 0, len(self._ids_at_last))
+        if reached > self._reached:
+            self._reached = reached
+            self._restarts.reset()
 
     def _restart(self) -> None:
-        if self._restarts >= RESTARTS_MAX:
-            msg = f"a scan of CloudWatch Logs is stuck at {self.start} ms; it will be retried"
-            raise ScanStuckError(msg)
-        self._restarts += 1
+        if self._restarts.failures >= RESTARTS_MAX:
+            raise ScanStuckError(STUCK)
+        self.wait_ms = self._restarts.count_failure()
         self.restart_count += 1
         self.start = self._last if self._last is not None and self._in_order else self._since
         self.token = None
@@ -545,6 +568,8 @@ class CloudWatch:
                     fresh = [one for one in fresh if one.stream.startswith(streams)]
                 if fresh:
                     yield fresh
+                if scan.wait_ms:
+                    await asyncio.sleep(scan.wait_ms / 1000)
 
     async def _page(
         self,

@@ -23,6 +23,7 @@ from forwarder.errors import (
     CloudWatchError,
     ForwarderError,
     JournalFullError,
+    ScanStuckError,
     ThrottledError,
 )
 from forwarder.ingest.executions import find_ends
@@ -139,7 +140,12 @@ class UpstreamWatch:
         self.set_poll_interval(poll_ms)
 
     def record_poll_attempt(self, error: ForwarderError | None, at_ms: int) -> None:
-        """Note the result of an attempt at a page of a poll; None is a success."""
+        """Note the result of an attempt at a page of a poll; None is a success.
+
+        After a scan that was stuck, single pages show nothing: they came before, too.
+        """
+        if error is None and isinstance(self._failure, ScanStuckError):
+            return
         self._failure = None if isinstance(error, ThrottledError) else error
         self.record_scan_attempt(error, at_ms)
 

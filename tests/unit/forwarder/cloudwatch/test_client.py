@@ -92,6 +92,17 @@ def test_only_a_call_with_a_token_can_have_its_token_refused() -> None:
     assert type(translate(error, where=WHERE)) is RequestRejectedError
 
 
+@pytest.mark.parametrize(
+    ("message", "detail"),
+    [("", "InternalFailure"), ("InternalFailure", "InternalFailure"), ("x", "InternalFailure: x")],
+)
+def test_an_internal_failure_says_what_it_means(message: str, detail: str) -> None:
+    error = refused("InternalFailure", 500)
+    error.response["Error"]["Message"] = message
+    start = f"CloudWatch Logs has an internal failure ({detail}): this usually passes by itself"
+    assert str(translate(error, where=WHERE)).startswith(start)
+
+
 def test_a_missing_log_group_is_named_if_known() -> None:
     error = refused("ResourceNotFoundException")
     assert "'/my/group'" in str(translate(error, where=WHERE, group="/my/group"))

@@ -129,6 +129,27 @@ def test_restarts_are_capped() -> None:
         scan.take_error(PageTokenError("x"))
 
 
+@pytest.mark.parametrize("times", [(1, 5), (5, 5), (5, 1)])
+def test_an_endless_series_of_the_same_pages_ends_after_growing_waits(
+    times: tuple[int, int],
+) -> None:
+    scan, waits = PagedScan(0, lambda: 1.0), []
+    page = [event(at, number) for number, at in enumerate(times)]
+
+    def read_for_ever() -> None:
+        for _ in range(10 * RESTARTS_MAX):
+            scan.take_page(page, "the same")
+            waits.append(scan.wait_ms)
+
+    with pytest.raises(ScanStuckError):
+        read_for_ever()
+    paused = [one for one in waits if one]
+    assert RESTARTS_MAX <= len(paused) <= RESTARTS_MAX + 1
+    assert paused == sorted(paused)
+    assert paused[-1] > 10 * paused[0]
+    assert scan.restart_count > 0, "it proves nothing"
+
+
 def test_each_new_event_allows_new_restarts() -> None:
     scan = walk()
     for number in range(10 * RESTARTS_MAX):

@@ -20,6 +20,7 @@ from forwarder.errors import (
     InvalidEventError,
     JournalError,
     JournalFullError,
+    ScanStuckError,
     ThrottledError,
     UnreachableError,
 )
@@ -478,6 +479,15 @@ def test_unreachable_until_a_poll_gets_through() -> None:
     one.record_poll_attempt(UnreachableError("no way"), T)
     assert one.status(T + 100) == Upstream("unreachable", 100, "unreachable", "no way")
     one.record_poll_attempt(None, T + 200)
+    assert one.status(T + 200).state == "ok"
+
+
+def test_a_stuck_scan_is_over_with_a_whole_poll_not_with_a_page() -> None:
+    one = watch()
+    one.record_poll_attempt(ScanStuckError("tokens repeat"), T)
+    one.record_poll_attempt(None, T + 100)
+    assert one.status(T + 100).reason == "tokens repeat"
+    one.record_poll(T + 200, T + 200)
     assert one.status(T + 200).state == "ok"
 
 
