@@ -278,7 +278,7 @@ class Feed:
         self._upstream = _make_watch(config, at_ms)
         self._room = PageRoom(group)
         self._schedule = _make_schedule(config, self._room, at_ms, now_ms, covered_ms)
-        self._is_queued = False
+        self._is_queued, self._turn_at_ms = False, at_ms
         self._activity = Activity(group)
         self._outage = OutageWatch(now_ms if covered_ms is None else min(covered_ms, now_ms), at_ms)
         self._outage_gap: str | None = None
@@ -460,8 +460,9 @@ class Feed:
 
     def _suspect_outage(self, now_ms: int, at_ms: int) -> None:
         """Declare a suspected gap while polls fail, or extend it."""
-        if self._is_queued and self.problem is None:
-            return  # the poll has not failed: other log groups are before it
+        has_just_begun = at_ms - self._turn_at_ms < OUTAGE_AFTER_MS
+        if self.problem is None and (self._is_queued or has_just_begun):
+            return  # no poll has failed: other log groups were before it
         span = self._outage.next_gap(now_ms, at_ms, self._group.allowance_ms)
         if span is None:
             return
@@ -491,6 +492,7 @@ class Feed:
             return
         finally:
             self._is_queued = False
+        self._turn_at_ms = self._timer()
         try:
             due = self._schedule.aim_poll(self._timer(), self._clock())
             self._polling_from = due.from_

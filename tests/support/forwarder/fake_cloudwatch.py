@@ -55,6 +55,9 @@ class FakeCloudWatch(CloudWatch):
         """Events that can't be decoded, in each page."""
         self.alter: Callable[[list[LogEvent]], list[LogEvent]] = lambda page: page
         """Changes each page on its way."""
+        self.turns = asyncio.Event()
+        """Cleared while calls have to wait for their turn."""
+        self.turns.set()
         self._number = 0
 
     def put(self, stream: str, *events: tuple[int, str]) -> list[LogEvent]:
@@ -73,9 +76,10 @@ class FakeCloudWatch(CloudWatch):
         self.events = [event for event in self.events if event.stream != stream]
 
     async def wait_turn(self, group: str, pattern: str, priority: Priority) -> Turn:
-        """Give the turn at once: these calls are not paced."""
+        """Give the turn as soon as ``turns`` is set: these calls are not paced."""
         assert group == self.group
         _ = priority, pattern
+        await self.turns.wait()
         return Turn(lambda: None)
 
     async def fetch_logs_since_timestamp(

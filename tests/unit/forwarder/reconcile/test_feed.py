@@ -29,6 +29,7 @@ from forwarder.reconcile.feed import (
     DELAYED,
     OUTAGE_AFTER_MS,
     OUTAGE_EXTEND_MS,
+    QUEUED,
     SHOWN_MS,
     STALE,
     STALE_MS,
@@ -121,6 +122,31 @@ async def test_polls_do_not_pile_up() -> None:
         del rig.cloudwatch.gates[Priority.POLL]
         gate.set()
         await rig.until(lambda: (rig.feed.upstream.lag_ms or 0) < 10_000)
+
+
+async def test_a_poll_that_waits_long_for_its_turn_is_no_outage() -> None:
+    rig = FeedRig()
+    async with rig.run():
+        gate = rig.cloudwatch.gates[Priority.POLL] = asyncio.Event()
+        rig.cloudwatch.turns.clear()
+        rig.clock.now_ms += 2_000
+        rig.feed.poll_now()
+        await rig.until(lambda: rig.feed._is_queued)
+        rig.clock.now_ms += 2 * OUTAGE_AFTER_MS
+        assert rig.feed.upstream.reason == QUEUED
+        asked = len(rig.cloudwatch.asked)
+        rig.cloudwatch.turns.set()
+        await rig.until(lambda: len(rig.cloudwatch.asked) > asked)
+        rig.feed.poll_now()  # the schedule runs while the poll does
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert rig.gaps() == []
+        rig.clock.now_ms += OUTAGE_AFTER_MS  # now it hangs
+        rig.feed.poll_now()
+        await rig.until(lambda: bool(rig.gaps()))
+        del rig.cloudwatch.gates[Priority.POLL]
+        gate.set()
+        await rig.until(lambda: rig.feed.upstream.state == "ok")
 
 
 @pytest.mark.parametrize(
