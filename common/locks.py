@@ -296,7 +296,8 @@ def _open_existing(path: Path, flags: int = os.O_RDWR) -> int | None:
 
 
 def _open_or_make(path: Path) -> int:
-    return open_regular(path, os.O_CREAT | os.O_RDWR, _MODE)
+    # Not through a link: a lock that is taken is emptied, so this would empty another file.
+    return open_regular(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, _MODE)
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

@@ -24,6 +24,7 @@ from forwarder.groups.journals import (
     delete_journal,
     file_bytes,
     journal_name,
+    journals_in,
     last_used_s,
     move_journal,
 )
@@ -61,8 +62,9 @@ class KeptJournal(msgspec.Struct, frozen=True):
 
 
 def all_journals() -> list[KeptJournal]:
-    """Every journal in the state directory, by path."""
-    own = state_path(ACCOUNTS).glob(f"*/{JOURNALS}/*{SUFFIX}")
+    """Every journal in the state directory, by path; not those that a link to a folder leads to."""
+    folders = state_path(ACCOUNTS).glob(f"*/{JOURNALS}")
+    own = [path for folder in folders for path in journals_in(folder)]
     found = [KeptJournal(path, lock_path(path)) for path in own]
     former = state_path(_FORMER).glob(f"*/{SHARED_NAME}")
     found += [KeptJournal(path, lock_path(path)) for path in former]
@@ -73,7 +75,9 @@ def all_journals() -> list[KeptJournal]:
             found += [KeptJournal(path, lock) for path in place.glob(f"*{SUFFIX}")]
         elif place.name.endswith(SUFFIX):
             found.append(KeptJournal(place, lock))
-    return sorted(found, key=lambda one: one.path)
+    root = state_path().resolve()
+    inside = (one for one in found if one.path.parent.resolve().is_relative_to(root))
+    return sorted(inside, key=lambda one: one.path)
 
 
 def adopt_former(choice: AwsChoice, env: Mapping[str, str], journals: Path) -> list[str]:

@@ -180,6 +180,10 @@ class JournalFolder:
         return self._folder / journal_name(key)
 
 
+_NAME: Final = re.compile(rf"(?a:[A-Za-z0-9-]*-[0-9a-f]{{16}}{re.escape(SUFFIX)})")
+"""The names that ``journal_name`` gives."""
+
+
 def journal_name(key: FeedKey) -> str:
     """Name of a feed's file in a folder: readable, and different for each feed."""
     text = f"{key.group}\0{key.pattern}".encode("utf-8", "surrogatepass")
@@ -188,8 +192,8 @@ def journal_name(key: FeedKey) -> str:
 
 
 def journals_in(folder: Path) -> list[Path]:
-    """Every journal file of a folder, by name."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    """Every journal file of a folder, by name; not another program's database there."""
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if _NAME.fullmatch(path.name))
 
 
 def file_bytes(path: Path) -> int:

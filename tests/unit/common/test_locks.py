@@ -264,3 +264,12 @@ def test_a_named_pipe_in_a_lock_files_place_is_refused_at_once(tmp_path: Path) -
     wait_until_free(pipe)
     remove_if_free(pipe)
     assert pipe.exists()
+
+
+def test_a_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
+    other, link = tmp_path / "precious", tmp_path / "a.lock"
+    other.write_text("kept", encoding="ascii")
+    link.symlink_to(other)
+    with pytest.raises(GaplessError, match=r"a\.lock"):
+        LockFile.take(link)
+    assert other.read_text(encoding="ascii") == "kept"

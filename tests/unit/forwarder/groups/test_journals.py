@@ -92,6 +92,15 @@ def test_only_what_was_not_used_for_long_is_deleted(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.lock"))
 
 
+def test_another_programs_database_in_the_folder_stays(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in ("app.sqlite3", "app-2024.sqlite3", "-x.sqlite3")]
+    for path in others:
+        path.write_bytes(b"x")
+        make_old(path)
+    assert JournalFolder(tmp_path).delete_unused(0) == 0
+    assert all(path.exists() for path in others)
+
+
 def test_a_locked_journal_stays_whatever_its_age(tmp_path: Path) -> None:
     path = tmp_path / "a.sqlite3"
     path.write_bytes(b"x")
