@@ -103,7 +103,8 @@ def digest_of(index: bytes) -> bytes:
 class Log(Protocol):
     """One journal's log. Calls block, and come from one thread.
 
-    Every call may raise ``Unavailable``; only ``append`` raises ``Fenced`` and ``Unknown``.
+    Every call may raise ``Unavailable``, or another ``JournalError`` where an engine can't be used
+    at all; only ``append`` raises ``Fenced`` and ``Unknown``.
     """
 
     def acquire(self, ttl_ms: int) -> Lease | None:

@@ -5,7 +5,8 @@ So the view is always a prefix of the log, and nothing needs to be rolled back a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 from common.concurrency import Backoff
@@ -33,8 +34,9 @@ from wire.order import Interval
 from wire.query import Filter
 
 PAUSE_MS: Final = 1_000
-PAUSE_MAX_MS: Final = 15_000
-"""First and longest pause after a failed call: each one blocks the loop until it times out."""
+PAUSE_MAX_MS: Final = 4_000
+"""First and longest pause after a failed call: each one blocks the loop until it times out. The
+longest one leaves time to renew a lease of 10 s."""
 
 
 class CircuitBreaker:
@@ -148,7 +150,9 @@ class ReplicatedJournal:
         view = self._view
         coverage, gaps = tuple(self.coverage()), tuple(self.gaps())
         status = Status(view.head.digest, view.chain_at, coverage, gaps, report)
-        if not self._log.renew(self._lease, statuses.encode(status), view.position):
+        with self._calling():
+            is_held = self._log.renew(self._lease, statuses.encode(status), view.position)
+        if not is_held:
             msg = f"another forwarder has taken over {self.group}"
             self._fail(Fenced(msg))
 
@@ -286,7 +290,8 @@ class ReplicatedJournal:
         if not self._has_retired:
             return
         self._check()
-        self._log.drop_bodies(self._lease, self._view.retired_position())
+        with self._calling():
+            self._log.drop_bodies(self._lease, self._view.retired_position())
         self._has_retired = False
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
@@ -358,9 +363,9 @@ class ReplicatedJournal:
 
     def _append_entry(self, index: bytes, bodies: bytes | None) -> None:
         try:
-            self._log.append(self._lease, self._view.position, index, bodies)
-        except Unavailable as error:
-            self._breaker.fail(error, self._timer())
+            with self._calling():
+                self._log.append(self._lease, self._view.position, index, bodies)
+        except Unavailable:
             raise
         except JournalError as error:
             self.failure = error
@@ -368,6 +373,15 @@ class ReplicatedJournal:
         except BaseException as error:
             # Such as a signal while waiting for the answer.
             self.failure = Unknown(f"{self.group}: an append was interrupted: {error!r}")
+            raise
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Let the circuit breaker learn from a call to the log."""
+        try:
+            yield
+        except Unavailable as error:
+            self._breaker.fail(error, self._timer())
             raise
         self._breaker.succeed()
 

@@ -11,8 +11,9 @@ import pytest
 
 from forwarder.errors import JournalError, JournalFullError
 from forwarder.journal import sqlite
-from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION, from_blob
-from forwarder.journal.sqlite import RecentIds, SqliteJournals
+from forwarder.journal.database import APPLICATION_ID, SCHEMA_VERSION, Database, from_blob
+from forwarder.journal.sqlite import RecentIds, SqliteJournal, SqliteJournals
+from forwarder.journal.tables import Bodied, compute_digests
 from forwarder.records import KnownRow
 from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
 from wire.query import Filter
@@ -391,3 +392,70 @@ def test_changed_rows_are_left_to_the_disk() -> None:
     kept.add([_known(1), _known(2)])
     kept.forget(["1", "7"])
     assert kept.split(["1", "2"]) == (dict([_known(2)]), ["1"])
+
+
+def test_a_transaction_within_another_is_a_part_of_it(path: Path) -> None:
+    journals = SqliteJournals(path)
+    journal = journals.journal(GROUP)
+    with pytest.raises(ValueError, match="stop"), journals._db.transaction():  # noqa: PT012
+        journal.append(events(range(3)), "live")
+        journal.put_ended("job/1", "FAILED", "rule")
+        msg = "stop"
+        raise ValueError(msg)
+    journal.reload()
+    assert journal.head_seq == 0
+    assert journal.find(["1"]) == {}
+    assert journal.ended_executions("rule") == {}
+    with journals._db.transaction():
+        journal.append(events(range(3)), "live")
+        journal.put_ended("job/1", "FAILED", "rule")
+    journals.close()
+    journals = SqliteJournals(path)
+    assert journals.journal(GROUP).head_seq == 3
+    journals.close()
+
+
+def test_a_replica_continues_under_the_epoch_that_it_has(path: Path) -> None:
+    file = Database(path, is_replica=True)
+    first = SqliteJournal(file, GROUP, lambda: "first", is_replica=True)
+    first.append(events(range(3)), "live")
+    file.close()
+    again = Database(path, is_replica=True)
+    journal = SqliteJournal(again, GROUP, lambda: "second", is_replica=True)
+    assert (journal.epoch, journal.head_seq) == ("first", 3)
+    again.close()
+    _refused(path, "another program's database")
+
+
+def test_retirement_can_be_planned_and_repeated_elsewhere(tmp_path: Path) -> None:
+    files = [SqliteJournals(tmp_path / name) for name in "ab"]
+    first, second = (one.journal(GROUP) for one in files)
+    for journal in (first, second):
+        journal.append(events(range(9), from_ms=0), "live")
+    assert first.plan_retirement(before=0) is None
+    for before in (30, 50):
+        plan = first.plan_retirement(before=before)
+        assert plan is not None
+        assert first.retire(before=before) == second.retire_within(plan)
+        assert second.read_after(0, 9) == first.read_after(0, 9)
+        for journal in (first, second):
+            journal.restore({"1": "line 1"})
+    assert second.size_bytes() == first.size_bytes()
+    for one in files:
+        one.close()
+
+
+def test_rows_without_bodies_are_known_and_not_counted(path: Path) -> None:
+    journals = SqliteJournals(path)
+    journal = journals.journal(GROUP)
+    batch = events(range(3))
+    bodies = Bodied(compute_digests(batch), [b"one", None, b"three"])
+    journal.append_bodied(batch, bodies, "live")
+    assert [row.message for row in journal.read_after(0, 9)] == ["one", None, "three"]
+    found = journal.find(["0", "1", "2"])
+    assert [found[one].has_body for one in ("0", "1", "2")] == [True, False, True]
+    assert journal.missing(["0", "1", "2"]) == {"1": False}
+    assert journal.first_seq_with_body(0) == 1
+    assert journal.first_seq_with_body(1) == 3
+    assert journal.first_seq_with_body(3) is None
+    journals.close()
