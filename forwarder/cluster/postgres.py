@@ -200,7 +200,9 @@ class _Link:
         """Texts of the generic warnings of the last statement."""
         self._connection.add_notice_handler(self._note_warning)
         self.notified: set[str] = set()
-        """Payloads of the notifications that have come."""
+        """Payloads of the notifications that have come and were not yet taken."""
+        self.is_notified = False
+        """Whether notifications reach this connection at all."""
         self.is_listening = False
 
     def _note_warning(self, notice: psycopg.errors.Diagnostic) -> None:
@@ -293,6 +295,7 @@ class _Link:
                 timeout_ms = 0
             while found := self._server.notifies():
                 self.notified.add(found.extra.decode())
+                self.is_notified = True
         except psycopg.Error as error:
             self.close()
             raise _LostError(_one_line(error)) from error
@@ -520,7 +523,7 @@ class PostgresLog:
             if not link.is_listening:
                 link.run(f"LISTEN {_CHANNEL}")
                 link.is_listening = True
-            poll_ms = NOTIFIED_POLL_MS if link.notified else POLL_MS
+            poll_ms = NOTIFIED_POLL_MS if link.is_notified else POLL_MS
             link.notified.discard(payload)
             while self.head().position <= after:
                 left_ms = int((deadline - time.monotonic()) * 1_000)
