@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "streams": "List the log streams of a log group.",
     "forward": "Serve log groups to viewers over a WebSocket.",
     "forwarders": "List the forwarders that run in the background, or stop one.",
+    "journal": "List the owners and servers of a shared journal.",
     "purge": "Delete the journals of log groups that nobody watches.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",

@@ -31,7 +31,7 @@ try:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
     from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 except ImportError as error:
-    _MSG: Final = "a journal in PostgreSQL needs psycopg: pip install 'gapless[postgresql]'"
+    _MSG: Final = "a journal in PostgreSQL needs psycopg: pipx install 'gapless[postgresql]'"
     raise ConfigError(_MSG) from error
 
 SCHEMA_VERSION: Final = 1

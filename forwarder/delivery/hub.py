@@ -169,6 +169,7 @@ class Hub:
         feed: Its feed, whose ``on_progress`` must call this hub's ``progress``.
         live: Where its live path delivers; None if there are only polls.
         catch_up: Makes the journal current before a viewer's cursor is judged; None: it always is.
+        owner_age_ms: Age of the last report of the forwarder that reads the log group; 0: this one.
         counts: Counters for the metrics.
         slices: Shared by viewers with the same filter at the same cursor.
     """
@@ -192,6 +193,7 @@ class Hub:
         self.feed = feed
         self.live = live
         self.catch_up = catch_up
+        self.owner_age_ms: Callable[[], int] = lambda: 0
         self._random = random
         self.counts = HubCounts()
         self.slices = SliceReader(group.journal)

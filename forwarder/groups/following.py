@@ -152,6 +152,8 @@ class FollowedFeed:
             random=opener.random,
         )
 
+        self.hub.owner_age_ms = lambda: self._freshness.age_ms(timer_ms())
+
     async def catch_up(self) -> bool:
         """Wait until everything that the log has now is applied; whether it was in time.
 

@@ -183,7 +183,8 @@ class Keeper:
             feed = await self._open_feed(key)
         except BaseException as error:
             del self._entries[key]
-            self.failed_starts += isinstance(error, ForwarderError)
+            is_waiting = isinstance(error, NotOwnedError | NotFollowedError)
+            self.failed_starts += isinstance(error, ForwarderError) and not is_waiting
             raise
         entry = self._entries[key]
         entry.feed, entry.used_s = feed, self._now_s()

@@ -51,8 +51,8 @@ class Freshness(msgspec.Struct):
             self.written_at_ms = at_ms - max(0, stored.now_ms - stored.written_ms)
 
     def age_ms(self, at_ms: int) -> int:
-        """Age of the status."""
-        return max(0, at_ms - self.written_at_ms)
+        """Age of the status; 0 before the first."""
+        return max(0, at_ms - self.written_at_ms) if self.is_known else 0
 
     def upstream(self, at_ms: int) -> Upstream:
         """The owner's state of CloudWatch, or the delay where that is not known any more."""

@@ -228,6 +228,13 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         _one(lambda hub: (hub.feed.upstream.lag_ms or 0) / 1000),
     ),
     Metric(
+        "gapless_owner_age_seconds",
+        "gauge",
+        "With a shared journal: time since the forwarder that reads the log group last reported, a "
+        "second at most while it is well. 0 where this process reads it.",
+        _one(lambda hub: hub.owner_age_ms() / 1000),
+    ),
+    Metric(
         "gapless_live_path_state",
         "gauge",
         "1 for the present state of the live path: poll (none), hints (only triggers polls), live "

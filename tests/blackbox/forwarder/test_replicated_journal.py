@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.support.cluster.roamers import Roamer
 from tests.support.processes.gapless_processes import POLL_S, WAIT_S, GaplessProcess
 from tests.support.processes.log_writer import Ledger, Load, now_ms
 from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.processes.protocol_client import ProtocolClient
 
 GROUP = "/jobs/nightly"
 STREAMS = ("job/main/aaaa", "job/main/bbbb")
@@ -156,3 +159,128 @@ async def test_viewers_resume_when_the_owner_is_killed(cluster: Cluster, ledger:
                 await one.stop()
     assert resumed(viewers)
     assert all(one.reasons == ["another forwarder has taken over the log group"] for one in viewers)
+
+
+async def test_a_paused_owner_is_fenced_when_it_goes_on(cluster: Cluster, ledger: Ledger) -> None:
+    with (
+        cluster.start("a", "ingest") as first,
+        cluster.start("b", "both") as second,
+        Load(ledger, 20) as load,
+    ):
+        assert await until_owned([first]) is first
+        await until_ready(second)
+        viewers = [Roamer([second.ready()["websocket"]], now_ms() - PAST_MS) for _ in range(3)]
+        await until(lambda: all(one.client.done for one in viewers), "history", viewers)
+        first.send(signal.SIGSTOP)
+        try:
+            await until(lambda: all(one.reasons for one in viewers), "the epoch", viewers)
+            shown = len(ledger.accepted)
+            await until(lambda: len(ledger.accepted) > shown + 20, "more events")
+        finally:
+            first.send(signal.SIGCONT)
+        await until(lambda: owner([first]) is None, "the fenced owner's retreat", viewers)
+        load.stop()
+        await until_all_shown(ledger, viewers)
+        for one in viewers:
+            await one.stop()
+    assert resumed(viewers)
+
+
+async def test_an_engine_that_crashes_delays_viewers_and_loses_nothing(
+    cluster: Cluster, engine: PostgresServer, ledger: Ledger
+) -> None:
+    with cluster.start("a", "both") as one, cluster.start("b", "serve") as other, Load(ledger, 20):
+        await until_ready(one, other)
+        urls = [process.ready()["websocket"] for process in (one, other)]
+        since = now_ms() - PAST_MS
+        viewers = [Roamer(urls, since, first=number) for number in range(4)]
+        await until(lambda: all(one.client.done for one in viewers), "history", viewers)
+        engine.signal(signal.SIGKILL)
+        await until(
+            lambda: all(
+                [beat["upstream"]["state"] for beat in viewer.client.now.heartbeats[-1:]]
+                == ["delayed"]
+                for viewer in viewers
+            ),
+            "delayed heartbeats",
+            viewers,
+        )
+        # Who reconnects meanwhile goes on where it was, and gets what is there.
+        claimed = [viewer.client.complete_through for viewer in viewers]
+        await viewers[0].cut()
+        await until(lambda: len(viewers[0].outcomes) > 1, "a reconnection", viewers)
+        late = ProtocolClient(urls[1], since=since)
+        await late.connect()
+        await late.until(lambda: len(late.messages()) == len(viewers[0].client.messages()), "rows")
+        assert not late.done, "nobody knows whether CloudWatch has more"
+        await late.now.close()
+        assert [viewer.client.complete_through for viewer in viewers] == claimed
+        engine.recover()
+        shown = len(ledger.accepted)
+        await until(lambda: len(ledger.accepted) > shown + 20, "more events")
+        accepted = list(ledger.accepted)
+        last = max(timestamp for _, timestamp, _ in accepted)
+        await until(
+            lambda: all((one.client.complete_through or -1) >= last for one in viewers),
+            "marks of all that was written",
+            viewers,
+        )
+        for viewer in viewers:
+            assert {message for _, _, message in accepted} <= set(viewer.client.messages())
+            await viewer.stop()
+    assert resumed(viewers)
+
+
+async def test_a_forwarder_that_stops_hands_its_lease_over(
+    cluster: Cluster, ledger: Ledger
+) -> None:
+    with cluster.start("a", "both") as first, cluster.start("b", "both") as second:
+        await until_ready(first, second)
+        viewers = [
+            Roamer([one.ready()["websocket"] for one in (first, second)], now_ms() - PAST_MS)
+        ]
+        await until(lambda: viewers[0].client.done, "history", viewers)
+        assert first.end() == 0
+        ledger.put(STREAMS[0], [(now_ms(), "written after the hand-over")])
+        await until_all_shown(ledger, viewers)
+        await viewers[0].stop()
+    assert resumed(viewers)
+
+
+async def test_the_journal_command_names_owners_and_servers(
+    cluster: Cluster, engine: PostgresServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.put(STREAMS[0], [(now_ms(), "one")])
+    with cluster.start("a", "both") as one:
+        await until_ready(one)
+
+        def look() -> list[dict[str, Any]]:
+            with GaplessProcess("journal", engine.url, "--json", state=tmp_path) as listing:
+                rows: list[dict[str, Any]] = json.loads(listing.out.wait_end()[0])
+            return rows
+
+        await until(lambda: bool(look()[0]["servers"]), "a server's wants")
+        [row] = look()
+    assert row["group"] == GROUP
+    assert ":ingest:" in row["owner"]
+    assert [":serve:" in server["name"] for server in row["servers"]] == [True]
+    assert row["head"] > 1
+    assert row["lease_left_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "error"),
+    [
+        ("postgresql:///x?host=/nowhere", 3, "can't be reached"),
+        ("postgresql://me:secret@/x", 2, "contains a password"),
+        ("journal.sqlite3", 2, "is not a shared journal"),
+    ],
+)
+def test_a_journal_that_cannot_be_used_is_one_line(
+    url: str, code: int, error: str, tmp_path: Path
+) -> None:
+    with GaplessProcess("journal", url, state=tmp_path) as listing:
+        assert listing.popen.wait(WAIT_S) == code
+        [line] = listing.err.wait_end()
+    assert error in line
+    assert "secret" not in line
