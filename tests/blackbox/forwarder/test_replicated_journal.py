@@ -195,7 +195,7 @@ async def test_an_engine_that_crashes_delays_viewers_and_loses_nothing(
         since = now_ms() - PAST_MS
         viewers = [Roamer(urls, since, first=number) for number in range(4)]
         await until(lambda: all(one.client.done for one in viewers), "history", viewers)
-        engine.signal(signal.SIGKILL)
+        engine.kill()
         await until(
             lambda: all(
                 [beat["upstream"]["state"] for beat in viewer.client.now.heartbeats[-1:]]
@@ -215,7 +215,7 @@ async def test_an_engine_that_crashes_delays_viewers_and_loses_nothing(
         assert not late.done, "nobody knows whether CloudWatch has more"
         await late.now.close()
         assert [viewer.client.complete_through for viewer in viewers] == claimed
-        engine.recover()
+        engine.start()
         shown = len(ledger.accepted)
         await until(lambda: len(ledger.accepted) > shown + 20, "more events")
         accepted = list(ledger.accepted)

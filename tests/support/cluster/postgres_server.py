@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -71,14 +72,11 @@ class PostgresServer:
         """Make a standby the primary."""
         self._run("pg_ctl", "-D", str(self._data), "-w", "-t", WAIT_S, "promote")
 
-    def recover(self) -> None:
-        """Start the server again after its first process was killed, which its children notice."""
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
-        self.start()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server's first process."""
-        os.kill(int((self._data / "postmaster.pid").read_text().split("\n")[0]), number)
+    def kill(self) -> None:
+        """Kill the server's first process, whose end its other processes notice; then ``start``."""
+        file = self._data / "postmaster.pid"
+        os.kill(int(file.read_text().split("\n")[0]), signal.SIGKILL)
+        file.unlink()
 
     def remove(self) -> None:
         """Stop the server if it runs, and delete its files."""
