@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from common.errors import EXIT_CANNOT_CONNECT, EXIT_USAGE, GaplessError
 from wire.messages import UpstreamCode
+
+NOT_COVERED: Final = "the token does not cover this log group"
+"""Text of the ``RequestError`` for a log group that a client may not read."""
 
 
 class RequestError(Exception):

@@ -23,6 +23,7 @@ from forwarder.cloudwatch.reader import CloudWatch, is_arn
 from forwarder.config import Config
 from forwarder.delivery.hub import Hub
 from forwarder.errors import (
+    NOT_COVERED,
     AccessDeniedError,
     CloudWatchError,
     ConfigError,
@@ -145,17 +146,23 @@ class ServedGroups:
             return False
         return self._any_group or any(self._covers(one, target) for one in self._targets)
 
-    async def acquire(self, key: FeedKey) -> Hub:
+    async def acquire(self, key: FeedKey, is_covered: Callable[[str], bool]) -> Hub:
         """Return the hub of a feed whose log group may be served; starts the feed if needed.
+
+        Args:
+            key: The feed; its log group may be an ARN.
+            is_covered: Whether the client may read a log group.
 
         Raises:
             RequestError: the log group does not exist (404), CloudWatch refuses the pattern (400),
-                or the feed can't be started (503).
+                the client may not read it (403), or the feed can't be started (503).
         """
         target = parse_target(key.group)
         try:
             async with asyncio.timeout(ACQUIRE_S):
                 found = await self._resolve(target)
+                if not is_covered(found.group):
+                    raise RequestError(HTTPStatus.FORBIDDEN, NOT_COVERED)
                 return await self._keeper.acquire(FeedKey(found.group, key.pattern))
         except GroupNotFoundError as error:
             explained = await self._explain(error)
@@ -348,7 +355,8 @@ class ServedGroups:
                 raise ConfigError(msg)
             parsed = parse_file(data.decode("utf-8"), f"--groups-file {path}")
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"--groups-file {path} can't be read: {error}"
+            why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            msg = f"--groups-file {path} can't be read ({why}): name a file with a log group a line"
             raise ConfigError(msg) from error
         for problem in parsed.problems:
             _LOG.warning("%s", problem)

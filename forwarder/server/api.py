@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlencode
@@ -18,7 +19,7 @@ import msgspec
 
 from forwarder.cloudwatch.clock import ClockSkew
 from forwarder.delivery.hub import Hub
-from forwarder.errors import RequestError
+from forwarder.errors import NOT_COVERED, RequestError
 from forwarder.live.receiver import LiveStatus
 from forwarder.records import FeedKey, TokenVerdict
 from forwarder.server import metrics
@@ -64,9 +65,12 @@ class GroupRequest(msgspec.Struct):
 
     Attributes:
         key: The feed; its log group may be an ARN of the forwarder's own account.
+        is_covered: Whether the client's token covers a log group. The name of an ARN may be
+            covered without the ARN; nothing may be read before its account is known.
     """
 
     key: FeedKey
+    is_covered: Callable[[str], bool]
 
 
 class ListingRequest(msgspec.Struct):
@@ -230,7 +234,8 @@ class Api:
             self._check(authorization, key.group)
         if self._may_serve(key.group):
             # Asked even if it runs: that it is used keeps it running.
-            found = yield GroupRequest(key)
+            is_covered = partial(self._is_covered, authorization)
+            found = yield GroupRequest(key, is_covered)
             assert isinstance(found, Hub)
             hub = found
         if hub is None:
@@ -262,13 +267,16 @@ class Api:
     def _verdict(self, authorization: str | None, group: str | None) -> TokenVerdict:
         return "ok" if self._tokens is None else self._tokens.check(authorization, group)
 
+    def _is_covered(self, authorization: str | None, group: str) -> bool:
+        return self._verdict(authorization, group) == "ok"
+
     def _check(self, authorization: str | None, group: str | None) -> None:
         verdict = self._verdict(authorization, group)
         if verdict == "unknown":
             text = "a valid token is needed: give --token-file, or send Authorization: Bearer TOKEN"
             raise RequestError(HTTPStatus.UNAUTHORIZED, text)
         if verdict == "denied":
-            raise RequestError(HTTPStatus.FORBIDDEN, "the token does not cover this log group")
+            raise RequestError(HTTPStatus.FORBIDDEN, NOT_COVERED)
 
     def _covered(self, authorization: str | None) -> list[Hub]:
         self._check(authorization, None)

@@ -106,8 +106,12 @@ class GroupSource(Protocol):
     A Protocol because tests serve hubs without CloudWatch.
     """
 
-    async def acquire(self, key: FeedKey) -> Hub:
+    async def acquire(self, key: FeedKey, is_covered: Callable[[str], bool]) -> Hub:
         """Return a feed's hub; starts its feed if needed.
+
+        Args:
+            key: The feed; its log group may be an ARN.
+            is_covered: Whether the client may read a log group.
 
         Raises:
             RequestError: it can't be served; the text says why.
@@ -521,7 +525,7 @@ class Server:
             return await needed.hub.catch_up()
         elif isinstance(needed, GroupRequest):
             assert self._groups is not None, "otherwise no other log group may be served"
-            return await self._groups.acquire(needed.key)
+            return await self._groups.acquire(needed.key, needed.is_covered)
         elif isinstance(needed, ListingRequest):
             return [] if self._groups is None else await self._groups.match(needed.patterns)
         else:

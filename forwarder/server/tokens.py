@@ -64,7 +64,8 @@ class BearerTokens:
         try:
             text = read_private(path, FILE_BYTES_MAX).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"--token-file {path} can't be read: {error}"
+            why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            msg = f"--token-file {path} can't be read ({why}): name a file with a token a line"
             raise ConfigError(msg) from error
         except TokenFileError as error:
             raise ConfigError(str(error)) from error

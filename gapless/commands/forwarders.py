@@ -65,7 +65,9 @@ def find_forwarders() -> list[RunningForwarder]:
     places += [(path, False) for path in state_path("forward").glob("*/*.lock")]
     for path, is_background in places:
         ready = owner_of(path)
-        if ready and "pid" in ready:
+        # 0 and negative numbers would signal groups of processes.
+        pid = ready.get("pid") if ready else None
+        if ready and isinstance(pid, int) and pid > 1:
             folder = path.parent.name
             name = folder.rpartition("-")[2]
             if not is_background:

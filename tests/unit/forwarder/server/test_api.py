@@ -11,7 +11,7 @@ from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import FeedKey
-from forwarder.server.api import AcceptedViewer, Api, ApiResponse
+from forwarder.server.api import AcceptedViewer, Api, ApiResponse, GroupRequest
 from forwarder.server.log_pages import BodyRequest
 from forwarder.server.tokens import BearerTokens, TokenGrant
 from tests.support.forwarder.fake_feed import FakeFeed
@@ -321,3 +321,42 @@ def test_complete_through_is_how_far_marks_reach(group: LogGroup) -> None:
     scan(group, NOW - 5_000, None, found, at=NOW + 10_000)
     page = body(answer(api_of(group), f"/v1/logs?since={NOW - 1_000}"))
     assert page["complete_through"] == NOW + 8_000
+
+
+OF_A = BearerTokens([TokenGrant("t" * 16, "/a")])
+LINKED_A = "arn:aws:logs:us-east-1:222222222222:log-group:/a"
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/groups?match=*",
+        "/v1/groups?group=/a",
+        "/v1/forwarder",
+        "/v1/tail?group=/a",
+        f"/v1/tail?group={LINKED_A}",
+        "/v1/logs?group=/a",
+        "/v1/digest?group=/a&from=0&through=9&epoch=e&seq=1",
+        "/v1/executions?group=/a",
+    ],
+)
+def test_without_a_token_nothing_is_started_or_listed(
+    target: str, authorization: str | None
+) -> None:
+    api = Api({}, OF_A, may_serve=lambda _: True)
+    steps = api.respond("GET", target, authorization, NOW)
+    assert [one for one in steps if one is not None] == [], "this would call CloudWatch"
+    assert answer(api, target, authorization).status == 401
+    if target.startswith("/v1/tail"):
+        found = accept(api, target, authorization)
+        assert isinstance(found, ApiResponse)
+        assert found.status == 401
+
+
+def test_a_token_covers_the_name_of_an_arn_only_in_the_own_account() -> None:
+    api = Api({}, OF_A, may_serve=lambda _: True)
+    needed = next(api.accept(f"/v1/tail?group={LINKED_A}", f"Bearer {'t' * 16}"))
+    assert isinstance(needed, GroupRequest)
+    assert needed.is_covered("/a"), "what the own account's ARN stands for"
+    assert not needed.is_covered(LINKED_A)
