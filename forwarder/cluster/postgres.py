@@ -159,7 +159,7 @@ SELECT name, pattern, head, CASE WHEN lease_until > clock_timestamp() THEN owner
     greatest(0, (extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint),
     CASE WHEN status = '' THEN NULL ELSE
         (extract(epoch FROM clock_timestamp() - status_written) * 1000)::bigint END
-FROM gapless.groups WHERE name <> '' ORDER BY name, pattern"""
+FROM gapless.groups WHERE head > 0 ORDER BY name, pattern"""
 
 Value = int | str | bytes | None
 _Row = tuple[bytes | None, ...]

@@ -14,7 +14,7 @@ import msgspec
 import zstandard
 
 from forwarder.errors import JournalError
-from forwarder.records import AlteredEvent, ExecutionEnd, GapRecord, ScanDone
+from forwarder.records import AlteredEvent, GapRecord, ScanDone
 from wire.messages import Upstream
 
 VERSION: Final = 1
@@ -26,8 +26,6 @@ class Report(msgspec.Struct, frozen=True):
 
     proved: tuple[ScanDone, ...] = ()
     """The latest completed scans, as viewers get them as marks."""
-    ends: tuple[ExecutionEnd, ...] = ()
-    """Executions whose events have all been read."""
     altered: tuple[AlteredEvent, ...] = ()
     """Events of which CloudWatch returns another text than the journal's."""
     upstream: Upstream = Upstream("ok")

@@ -289,7 +289,7 @@ class Keeper:
     def _postpone(self, pin: _Pin, error: ForwarderError) -> None:
         # Another forwarder may fail at any time: this one has to notice soon.
         is_waiting = isinstance(error, NotOwnedError | NotFollowedError)
-        wait_ms = RETRY_FIRST_MS if is_waiting else pin.backoff.count_failure()
+        wait_ms = 0 if is_waiting else pin.backoff.count_failure()
         pin.retry_s = self._now_s() + wait_ms / 1000
         pin.problem = str(error)
         pin.is_elsewhere = isinstance(error, NotOwnedError)

@@ -30,6 +30,7 @@ from forwarder.errors import (
     FilterPatternError,
     ForwarderError,
     GroupNotFoundError,
+    NotOwnedError,
     RequestError,
     TargetError,
 )
@@ -107,7 +108,7 @@ class ServedGroups:
         self._groups_max = config.groups_max
         self._waits = config.wait
         self._skip_check = skip_check
-        self._is_replicated = config.replicated is not None
+        self._follows = config.replicated is not None and config.role == "serve"
         self._keeper = keeper
         self._cloudwatch = cloudwatch
         self._listing = GroupListing(self._list, asyncio.get_running_loop().time)
@@ -299,8 +300,8 @@ class ServedGroups:
         keys = [await self._resolve(one) for one in named]
         for key in keys:
             self._keeper.pin(key)
-        if self._is_replicated:
-            # Others may have to come first: the keeper starts each as soon as it can.
+        if self._follows:
+            # Their owners may have to come first: the keeper starts each as soon as it can.
             await self._match_fixed()
             return
         await self._check_together(keys)
@@ -311,6 +312,8 @@ class ServedGroups:
             if isinstance(result, GroupNotFoundError):
                 if not self._waits:
                     raise await explain_missing(self._cloudwatch, result) from result
+            elif isinstance(result, NotOwnedError):
+                continue
             elif isinstance(result, BaseException):
                 raise result
         await self._match_fixed()

@@ -4,7 +4,7 @@ import pytest
 
 from forwarder.cluster.status import Report, Status, decode, encode
 from forwarder.errors import JournalError
-from forwarder.records import AlteredEvent, ExecutionEnd, GapRecord, ScanDone
+from forwarder.records import AlteredEvent, GapRecord, ScanDone
 from wire.messages import Upstream
 
 STATUS = Status(
@@ -14,7 +14,6 @@ STATUS = Status(
     (GapRecord("g", 1, 2, "suspected", "why \udcff", 0, frozenset({"job/1"})),),
     Report(
         proved=(ScanDone(1, 2, 3, 4),),
-        ends=(ExecutionEnd("job/1", "FAILED", 1, 2, 3),),
         altered=(AlteredEvent(1, "1", 2, "job/1", "text \ud800", 6),),
         upstream=Upstream("throttled", 5, "throttled", "slow down"),
         is_ready=True,
