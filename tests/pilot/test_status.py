@@ -45,7 +45,7 @@ async def test_log_groups_that_join_and_leave_are_counted() -> None:
         targets = tuple(
             target_status(
                 target=number,
-                name=f"/ecs/{number:02}",
+                name=f"/ecs/g{number:02}",
                 state="connecting" if phase == "joining" else "live",
                 complete_through_ms=None if phase == "joining" else through,
                 phase=phase,
@@ -61,7 +61,7 @@ async def test_log_groups_that_join_and_leave_are_counted() -> None:
         assert "COMPLETE to" in screen.lines[-2]
         await screen.press("c")
         assert "28 watched, 1 joining, 1 deleted" in screen.text
-        assert "not yet" in screen.line_with("/ecs/28")
+        assert "not yet" in screen.line_with(" g28")
 
 
 async def test_waiting_for_log_groups() -> None:

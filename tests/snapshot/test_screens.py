@@ -115,3 +115,21 @@ async def test_light(picture: Picture) -> None:
 async def test_without_colour(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     await picture(scenes.missing(), "k", size=NARROW)
+
+
+@SIZES
+async def test_several_groups(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.several_groups(), size=size)
+
+
+@SIZES
+async def test_overview_of_groups(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.several_groups(), "c", size=size)
+
+
+async def test_waiting(picture: Picture) -> None:
+    await picture(scenes.waiting(), size=NARROW)
+
+
+async def test_picker_with_a_pattern(picture: Picture) -> None:
+    await picture(scenes.live(), "o", *"/ecs/*", size=NARROW, catalogue=FakeCatalogue())

@@ -14,6 +14,7 @@ import msgspec
 from tui.client.engine import Engine
 from tui.client.refetch import LineRefetcher
 from tui.client.status import Status, TargetStatus
+from tui.client.target import LineSource
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
 from tui.screen.ports import ScenarioStatus
@@ -134,6 +135,10 @@ class FakeEngine(Engine):
         targets = extra.pop("targets", None)
         status = status_of((self.target,), **extra)
         return status if targets is None else msgspec.structs.replace(status, targets=targets)
+
+    @property
+    def sources(self) -> list[LineSource]:
+        return [LineSource(one.name, one.group) for one in self.status.targets]
 
     def altered_text(self, line: Line) -> AlteredText | None:
         return self.altered.get(line.key)

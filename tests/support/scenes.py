@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_rule
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_line, make_rule
 from tui.client.status import (
     BackfillProgress,
     ConnectionOutage,
@@ -148,4 +148,41 @@ def unreachable() -> FakeEngine:
     """The connection failed before any line arrived."""
     engine = FakeEngine()
     engine.set(state="failed", detail="HTTP 404: there is no log group /gapless/demo here")
+    return engine
+
+
+GROUPS: Final = (
+    "us-east-1:/ecs/prod/web",
+    "us-east-1:/ecs/test/web",
+    "us-east-1:/aws/lambda/orders-import",
+    "eu-west-1:/ecs/prod/web",
+    "eu-west-1:/ecs/prod/billing-reconciliation",
+)
+
+
+def several_groups() -> FakeEngine:
+    """Log groups of two Regions, one of which has just joined, and one that was deleted."""
+    engine = live()
+    engine.timeline.add_many(
+        make_line(number, f"request {number} done", stream=f"task/{number % 3}", target=number % 5)
+        for number in range(LINES, LINES + 9)
+    )
+    targets = [
+        msgspec.structs.replace(
+            engine.target, target=number, name=name, group=name.partition(":")[2], phase=phase
+        )
+        for number, (name, phase) in enumerate(
+            zip(GROUPS, ("here", "here", "here", "joining", "left"), strict=True)
+        )
+    ]
+    text = f"log group {GROUPS[3]} joined"
+    engine.add([make_rule(9, NOW_MS - 800, "joined", target=3, reason=text)])
+    engine.extra |= {"targets": tuple(targets)}
+    return engine
+
+
+def waiting() -> FakeEngine:
+    """Waiting for the first log group of a pattern."""
+    engine = FakeEngine()
+    engine.extra = {"targets": (), "waiting": ("/svc/*",), "state": "connecting"}
     return engine

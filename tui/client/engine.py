@@ -265,6 +265,11 @@ class Engine:
         return [one.source for one in self._targets]
 
     @property
+    def may_join(self) -> bool:
+        """Whether log groups may join while the engine runs."""
+        return bool(self._sources)
+
+    @property
     def groups(self) -> list[str | None]:
         """The targets' log groups, as far as they are known, in the order of the targets."""
         return [one.group for one in self._targets]

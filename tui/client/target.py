@@ -68,6 +68,11 @@ class LineSource(msgspec.Struct, frozen=True):
     region: str | None = None
     account: str | None = None
 
+    @property
+    def shown_name(self) -> str:
+        """The name for a column of log groups: a URL only where the group is unknown."""
+        return self.group or self.name if "://" in self.name else self.name
+
 
 class EngineTarget:
     """One target's session with the connection and the polling that feed it.

@@ -29,30 +29,34 @@ _LEVEL_COLOURS: Final = {"warn": "\x1b[33m", "error": "\x1b[31m", "fatal": "\x1b
 
 
 def format_line(
-    one: PrintedLine, output: OutputFormat, source: LineSource, *, color: bool
+    one: PrintedLine, output: OutputFormat, source: LineSource, *, color: bool, group: str = ""
 ) -> bytes:
-    """Return a line in a format, as UTF-8 with its newline."""
+    """Return a line in a format, as UTF-8 with its newline; ``group`` is for ``format_text``."""
     if output == "json":
         return format_json(one, source) + b"\n"
     if output == "raw":
         message = one.line.message.removesuffix("\n").removesuffix("\r")
         return message.encode("utf-8", "surrogatepass") + b"\n"
-    return format_text(one, color=color).encode() + b"\n"
+    return format_text(one, color=color, group=group).encode() + b"\n"
 
 
-def format_text(one: PrintedLine, *, color: bool) -> str:
-    """Return ``TIME STREAM MESSAGE``, without control characters."""
+def format_text(one: PrintedLine, *, color: bool, group: str = "") -> str:
+    """Return ``TIME [GROUP] STREAM MESSAGE``, without control characters.
+
+    ``group`` is the name that tells the log group from others; empty: there are no others.
+    """
     line = one.line
     message = line.message.removesuffix("\n").removesuffix("\r")
     if not (message.isascii() and message.isprintable()):
         message = harmless_lines(message, f"\n{INDENT}")
     time, stream = iso(line.timestamp), harmless(line.stream)
+    group = f"{harmless(group)} " if group else ""
     if not color:
-        return f"{time} {stream} {message}"
+        return f"{time} {group}{stream} {message}"
     hue = _HUES[crc32(line.stream.encode("utf-8", "surrogatepass")) % len(_HUES)]
     style = _LEVEL_COLOURS.get(level_of(line.message) or "", "")
     shown = f"{style}{message}{_RESET}" if style else message
-    return f"{_DIM}{time}{_RESET} \x1b[{hue}m{stream}{_RESET} {shown}"
+    return f"{_DIM}{time}{_RESET} {group}\x1b[{hue}m{stream}{_RESET} {shown}"
 
 
 def format_json(one: PrintedLine, source: LineSource) -> bytes:

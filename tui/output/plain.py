@@ -28,6 +28,7 @@ from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.printed_keys import KEYS_MAX
 from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
+from tui.render.group_names import short_group_names
 from tui.render.safe_text import harmless
 
 PRINT_S: Final = 0.05
@@ -255,10 +256,11 @@ class Plain:
     def _write_lines(self, lines: list[PrintedLine], sources: Sequence[LineSource]) -> None:
         """Format and write lines, in a thread: a long one would hold up the connection."""
         options = self._options
+        names = group_names(sources, may_join=self._engine.may_join)
         data = bytearray()
         for one in lines:
-            source = sources[one.line.target]
-            data += format_line(one, options.output, source, color=options.color)
+            source, group = sources[one.line.target], names[one.line.target]
+            data += format_line(one, options.output, source, color=options.color, group=group)
             if len(data) >= WRITE_BYTES:
                 self._write(data)
                 data = bytearray()
@@ -325,6 +327,13 @@ class Plain:
             write_record(path, self._engine)
         except OSError as error:
             self._say(f"cannot write the record {path} ({error.strerror}): choose another place")
+
+
+def group_names(sources: Sequence[LineSource], *, may_join: bool) -> list[str]:
+    """Return the name that tells each target's log group from others; empty without others."""
+    if len(sources) < 2 and not may_join:  # noqa: PLR2004 - one target needs no name
+        return ["" for _ in sources]
+    return short_group_names([one.shown_name for one in sources])
 
 
 def _retrieve_exception(writing: asyncio.Task[None]) -> None:

@@ -63,6 +63,8 @@ class ColumnLayout(msgspec.Struct, frozen=True):
     zone: tzinfo = UTC
     dated: bool = False
     stream_cells: int = 12
+    group_cells: int = 0
+    """Width of the column of log groups; 0 without one."""
     ascii_only: bool = False
 
     @property
@@ -74,7 +76,8 @@ class ColumnLayout(msgspec.Struct, frozen=True):
     @property
     def cells(self) -> int:
         """Width of all columns before the message, with the blanks between them."""
-        return 1 + self.time_cells + 1 + self.stream_cells + 1 + 1 + 1
+        group = self.group_cells + 1 if self.group_cells else 0
+        return 1 + self.time_cells + 1 + group + self.stream_cells + 1 + 1 + 1
 
 
 def gutter(
@@ -152,6 +155,19 @@ def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
 def stream_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
     """The stream column with its role, and a blank."""
     return stream_text(name, cells, ascii_only=ascii_only) + " ", stream_role(name)
+
+
+@lru_cache(4096)
+def group_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
+    """The column of log groups with its role, and a blank; a long name's middle is left out.
+
+    Region or account come first and the group's own part last, so both ends are kept.
+    """
+    text = harmless(name, ascii_only=ascii_only)
+    if cell_len(text) > cells:
+        head = fit(text, cells // 3) + ("~" if ascii_only else "…")
+        text = head + _tail(text, cells - cell_len(head))
+    return text + " " * (cells - cell_len(text) + 1), stream_role(name)
 
 
 def stream_role(name: str) -> str:

@@ -19,6 +19,7 @@ from tui.client.status import (
 )
 from tui.lines.rows import Rule, describe, is_altered
 from tui.render import units
+from tui.render.group_names import short_group_names
 from tui.render.key_bindings import sections
 from tui.render.safe_text import Segment, harmless
 
@@ -97,7 +98,7 @@ def connection_report(
 
 
 def _overview(status: Status, zone: tzinfo) -> Text:
-    """A line for each log group: its state, how far it is verified, its events, its name."""
+    """A line for each log group: its state, how far it is verified, its events, its short name."""
     counts = [
         f"{units.number(count)} {word}"
         for count, word in (
@@ -111,6 +112,8 @@ def _overview(status: Status, zone: tzinfo) -> Text:
     lines += [[("waiting for ", "muted"), (harmless(one), "text")] for one in status.waiting]
     if status.unlisted:
         lines.append([(f"cannot list log groups: {harmless(status.unlisted)}", "warn")])
+    names = short_group_names([_full_name(one) for one in status.targets])
+    shown = {one.target: name for one, name in zip(status.targets, names, strict=True)}
     for one in sorted(status.targets, key=_by_urgency):
         through = one.complete_through_ms
         verified = "not yet" if through is None else units.clock(through, zone)[:8]
@@ -118,13 +121,17 @@ def _overview(status: Status, zone: tzinfo) -> Text:
         role = "bad" if one.upstream_code or one.missing else "text"
         lines.append(
             [
-                (f"{state:<13}", "muted" if one.phase == "left" else role),
+                (f"{state:<12} ", "muted" if one.phase == "left" else role),
                 (f"{verified:<9}", "warn" if through is None else "ok"),
-                (f"{units.number(one.events):>9}  ", "muted"),
-                (harmless(one.name), "text"),
+                (f"{units.number(one.events):>7}  ", "muted"),
+                (harmless(shown[one.target]), "text"),
             ]
         )
     return lines
+
+
+def _full_name(target: TargetStatus) -> str:
+    return target.group or target.name if "://" in target.name else target.name
 
 
 def _by_urgency(target: TargetStatus) -> tuple[bool, bool, int, str]:

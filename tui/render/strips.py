@@ -33,6 +33,10 @@ STREAM_CELLS_MAX: Final = 30
 STREAM_CELLS_NARROW: Final = 13
 """Least width of a long stream name: one or two folders as initials, and the task."""
 
+GROUP_CELLS_MAX: Final = 30
+GROUP_CELLS_NARROW: Final = 12
+"""Least width of a long name of a log group."""
+
 _CHARS_PER_CELL: Final = 4
 """Characters of a message read for each cell, since escape sequences take no cells."""
 
@@ -147,6 +151,7 @@ class StripCache:
         self._appearance = Appearance()
         self._cached: LRUCache[tuple[int, Surface, Segment], Cached] = LRUCache(STRIPS_MAX)
         self._now_ms = 0
+        self._groups: list[str] = []
 
     @property
     def appearance(self) -> Appearance:
@@ -168,7 +173,12 @@ class StripCache:
         if appearance != self._appearance:
             self._appearance = appearance
             cells = min(self._columns.stream_cells, self._stream_cells_max)
-            self._set_columns(time=appearance.time, dated=appearance.dated, stream_cells=cells)
+            self._set_columns(
+                time=appearance.time,
+                dated=appearance.dated,
+                stream_cells=cells,
+                group_cells=self._group_cells,
+            )
 
     def set_now(self, now_ms: int) -> None:
         """Set the time that relative times refer to."""
@@ -182,6 +192,17 @@ class StripCache:
     def forget(self) -> None:
         """Drop all cached strips, because something outside changed how rows look."""
         self._cached.clear()
+
+    def set_groups(self, names: Sequence[str]) -> bool:
+        """Show the log group of each line, by its target's number; without names, no column.
+
+        Returns whether anything changed.
+        """
+        if list(names) == self._groups:
+            return False
+        self._groups = list(names)
+        self._set_columns(group_cells=self._group_cells)
+        return True
 
     def widen(self, rows: list[Row]) -> bool:
         """Widen the stream column for the names in these rows; whether that was needed."""
@@ -237,6 +258,13 @@ class StripCache:
     def _stream_cells_max(self) -> int:
         return max(STREAM_CELLS_NARROW, min(STREAM_CELLS_MAX, self._appearance.width // 6))
 
+    @property
+    def _group_cells(self) -> int:
+        longest = max(map(cell_len, self._groups), default=0)
+        return min(
+            longest, max(GROUP_CELLS_NARROW, min(GROUP_CELLS_MAX, self._appearance.width // 6))
+        )
+
     def _set_columns(self, **changes: object) -> None:
         self._columns = msgspec.structs.replace(self._columns, **changes)
         self.forget()
@@ -280,6 +308,7 @@ class StripCache:
                 + " ",
                 "time",
             ),
+            *self._group(line),
             fmt.stream_segment(line.stream, columns.stream_cells, ascii_only=columns.ascii_only),
             fmt.level_segment(level),
             (" ", MESSAGE),
@@ -293,6 +322,14 @@ class StripCache:
         indent = (" " * columns.cells, MESSAGE)
         lines = [[*prefix, *first], *([indent, *other] for other in others)]
         return [fmt.clip(line, 0, appearance.width) for line in lines]
+
+    def _group(self, line: Line) -> list[Segment]:
+        """The column of log groups, where there are several."""
+        cells, ascii_only = self._columns.group_cells, self._columns.ascii_only
+        if not cells:
+            return []
+        name = self._groups[line.target] if line.target < len(self._groups) else ""
+        return [fmt.group_segment(name, cells, ascii_only=ascii_only)]
 
     def match_left(self, line: Line) -> int:
         """Cells to scroll sideways so that a line's first match is seen; the present ones if it is.

@@ -31,6 +31,7 @@ from tui.lines.levels import level_of
 from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.view import View
 from tui.render import status_text, units
+from tui.render.group_names import short_group_names
 from tui.render.key_bindings import available, textual_bindings
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.notifications import MODE_TITLES, MODES, Mode, Notifier, sequence
@@ -239,10 +240,17 @@ class ViewerApp(ThemedApp):
         self._search.apply(change)
         self._streams_panel.apply(change)
         self._histogram_panel.apply(change)
+        self.log_view.set_groups(self._group_names())
         self.log_view.flush(change)
+
+    def _group_names(self) -> list[str]:
+        """The column of log groups; empty where there is one."""
+        sources = self._engine.sources
+        return short_group_names([one.shown_name for one in sources]) if sources[1:] else []
 
     def _tick(self) -> None:
         """Redraw what changes with the clock."""
+        self.log_view.set_groups(self._group_names())
         self.log_view.tick(self._clock())
         self.log_view.set_dated(dated=self._spans_days())
         self._update_bars()

@@ -20,6 +20,7 @@ from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import format_json, format_text
 from tui.output.ordering import PrintedLine
 from tui.render import units
+from tui.render.group_names import short_group_names
 from tui.render.safe_text import harmless
 from tui.screen.ports import RunExclusively, ShowMessage
 from tui.screen.widgets.log_view import LogView
@@ -101,7 +102,8 @@ class Saver:
         Rows that arrive meanwhile are written if their place is still ahead, so that it ends.
         """
         groups = [target.group for target in self._engine.status.targets]
-        view, write = self._log.selection.view, writer_of(path.name, groups)
+        names = [one.shown_name for one in self._engine.sources]
+        view, write = self._log.selection.view, writer_of(path.name, groups, names)
         count = 0
         with replace_file(path) as file:
             while True:
@@ -127,18 +129,22 @@ def _sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def writer_of(name: str, groups: Sequence[str | None]) -> Callable[[Row], bytes]:
+def writer_of(
+    name: str, groups: Sequence[str | None], shown_names: Sequence[str] = ()
+) -> Callable[[Row], bytes]:
     """Choose how to format a row, newline included: NDJSON or text, by the file's suffix."""
     if name.lower().endswith(NDJSON_SUFFIXES):
         return lambda row: as_ndjson(row, groups) + b"\n"
-    return lambda row: as_plain(row).encode("utf-8", "replace") + b"\n"
+    names = short_group_names(shown_names) if len(shown_names) > 1 else []
+    return lambda row: as_plain(row, names).encode("utf-8", "replace") + b"\n"
 
 
-def as_plain(row: Row) -> str:
-    """``TIME STREAM MESSAGE``, as piped output has it; a rule between dashes."""
+def as_plain(row: Row, names: Sequence[str] = ()) -> str:
+    """``TIME [GROUP] STREAM MESSAGE``, as piped output has it; a rule between dashes."""
     if isinstance(row, Rule):
         return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
-    return format_text(_printed(row), color=False)
+    group = names[row.target] if row.target < len(names) else ""
+    return format_text(_printed(row), color=False, group=group)
 
 
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:

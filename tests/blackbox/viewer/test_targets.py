@@ -158,6 +158,13 @@ def test_two_regions_side_by_side(run: Any) -> None:  # noqa: ANN401 - a functio
     )
 
 
+def test_text_output_names_the_group_and_region_of_each_line(run: Any) -> None:  # noqa: ANN401
+    done = run("tail", "/ecs/*", "--no-follow", "--since", "1h", "--output", "text", *BOTH)
+    assert done.returncode == 0, done.stderr
+    names = {line.split(" ")[1] for line in done.stdout.splitlines()}
+    assert names == {"us-east-1:web", "eu-west-1:web", "eu-west-1:eu"}
+
+
 def test_completion_in_bash(run: Any) -> None:  # noqa: ANN401 - a function
     def complete(*words: str) -> list[str]:
         done = run(

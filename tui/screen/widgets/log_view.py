@@ -114,6 +114,11 @@ class LogView(ScrollView, can_focus=True):
             self._viewport.flush()
         self._update(changed=changed)
 
+    def set_groups(self, names: Sequence[str]) -> None:
+        """Show these names of log groups, by target; none where there is one target."""
+        if self._strips.set_groups(names):
+            self._lay_out()
+
     def show_matching(self, test: LinePredicate | None, context_lines: int = 0) -> None:
         """Show only lines that pass a test, with context lines around each; None shows all."""
         rows_shown = None

@@ -8,6 +8,7 @@ from tui.client.target import LineSource
 from tui.lines.rows import Line, line_key
 from tui.output.formats import INDENT, OutputFormat, format_line, format_text
 from tui.output.ordering import PrintedLine
+from tui.output.plain import group_names
 
 AT = 1_795_434_271_123  # 2026-11-23T11:44:31.123Z
 
@@ -64,6 +65,16 @@ WICKED = (
     "\udfff\ud800",
     "line\n2026 app/one forged\r\nmore\n",
 )
+
+
+def test_text_names_the_log_group_where_there_are_several() -> None:
+    source = LineSource("", "/g")
+    data = format_line(one("hello"), "text", source, color=False, group="us-east-1:web")
+    assert data.split(b" ")[1:2] == [b"us-east-1:web"]
+    sources = [LineSource("/ecs/web", "/ecs/web"), LineSource("ws://host/v1/tail", "/ecs/db")]
+    assert group_names(sources, may_join=False) == ["web", "db"]
+    assert group_names(sources[:1], may_join=False) == [""]
+    assert group_names(sources[:1], may_join=True) == ["web"]
 
 
 @pytest.mark.parametrize("message", WICKED)

@@ -179,3 +179,14 @@ def test_a_lazy_strip_has_all_attributes_of_a_strip() -> None:
     assert drawn("full", "log").apply_filter(*grey) == expected.apply_filter(*grey)
     assert Strip.join([drawn("full", "log"), drawn("full", "bar")]).text == expected.text * 2
     assert drawn("full", "log") == expected
+
+
+def test_the_column_of_log_groups() -> None:
+    strips = make()
+    assert strips.set_groups(["eu-west-1:web", "us-east-1:prod/orders-import"])
+    assert not strips.set_groups(["eu-west-1:web", "us-east-1:prod/orders-import"])
+    first, second = (make_line(1, "x", target=number) for number in range(2))
+    assert text(strips, first).startswith(" 12:00:00.100 eu-west-1:web w/app/7c1e09   x")
+    assert text(strips, second).startswith(" 12:00:00.100 us-e…s-import w/app/7c1e09   x")
+    strips.set_groups([])
+    assert text(strips, first).startswith(" 12:00:00.100 w/app/7c1e09   x")
