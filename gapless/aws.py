@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import click
 import msgspec
 
-from common.errors import EXIT_CANNOT_CONNECT, GaplessError
 from gapless.terminal import say
 
 if TYPE_CHECKING:
@@ -191,8 +191,12 @@ def _ask_code(prompt: str) -> str:
     try:
         return getpass.getpass(prompt).strip()
     except EOFError:
+        from forwarder.errors import CredentialsError  # noqa: PLC0415 - only here
+
+        # Another class would count as a reply of AWS that cannot be read.
+        click.echo(err=True)  # Ctrl+D leaves the cursor behind the prompt
         msg = "no MFA code was entered: run the command again with the device at hand"
-        raise GaplessError(msg, EXIT_CANNOT_CONNECT) from None
+        raise CredentialsError(msg) from None
 
 
 def profile_names(env: Mapping[str, str]) -> list[str]:

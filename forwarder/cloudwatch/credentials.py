@@ -6,7 +6,9 @@ The CLI keeps the credentials of roles in ``~/.aws/cli/cache``. With the same fi
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,7 @@ from botocore.credentials import create_credential_resolver
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.utils import JSONFileCache
 
+from common.files import open_regular, read_regular
 from forwarder.cloudwatch.profiles import code_command, needs_code
 from forwarder.cloudwatch.rate_limit import SLOTS_MAX
 from forwarder.config import AwsOptions
@@ -51,7 +54,8 @@ class CliCache(JSONFileCache):
 
     def __init__(self) -> None:
         """Use ``~/.aws/cli/cache``, which the first written entry creates."""
-        super().__init__(str(Path("~/.aws/cli/cache").expanduser()))
+        self._folder = Path("~/.aws/cli/cache").expanduser()
+        super().__init__(str(self._folder))
 
     def __contains__(self, key: str) -> bool:
         """Whether there is a usable entry: a damaged file counts as none, and is replaced."""
@@ -61,13 +65,30 @@ class CliCache(JSONFileCache):
         except (KeyError, TypeError):
             return False
 
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - JSON
+        """Return an entry.
+
+        Raises:
+            KeyError: there is none that can be read.
+        """
+        try:
+            return json.loads(read_regular(self._path(key)))
+        except (OSError, ValueError) as error:
+            raise KeyError(key) from error
+
     def __setitem__(self, key: str, value: object) -> None:
         """Keep an entry; where that is impossible, the role is assumed again at the next start."""
         try:
+            if self._path(key).exists():
+                # botocore would wait for the reader of a named pipe.
+                os.close(open_regular(self._path(key), os.O_RDWR))
             super().__setitem__(key, value)
         except OSError as error:
             text = "cannot keep the role's credentials in ~/.aws/cli/cache (%s): check its mode"
             logging.getLogger("gapless.forwarder").warning(text, error.strerror)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
 
 
 def open_session(

@@ -135,7 +135,8 @@ def _decode_slowly(body: bytes) -> tuple[_Page, list[UnreadableEvent]]:
         events, unreadable = _convert_each(msgspec.convert(reply["events"], list[Any]))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         # json's and msgspec's errors are ValueErrors; a KeyError is a reply without events.
-        msg = f"CloudWatch Logs sent a truncated reply ({len(body)} bytes)"
+        hint = "check --endpoint-url if this lasts"
+        msg = f"CloudWatch Logs sent a truncated reply ({len(body)} bytes): {hint}"
         raise TruncatedResponseError(msg) from error
     names = ("nextToken", "searchedLogStreams")
     rest = [msgspec.Raw(json.dumps(reply.get(name)).encode("ascii")) for name in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,16 +130,28 @@ def test_a_damaged_cache_is_replaced(account: Account) -> None:
     account.cached[0].write_text('{"Credentials": {"AccessKeyId": 1}}')
     assert account.enter(CODE) == 0
     assert "ROLEKEY2" in account.cached[0].read_text()
+    (entry,) = account.cached
+    entry.unlink()
+    os.mkfifo(entry)
+    with account.on_terminal("groups") as groups:
+        groups.wait_for(PROMPT)
+        groups.press(f"{CODE}\n")
+        groups.wait_for("it is not a regular file")
+        groups.popen.wait(WAIT_S)
 
 
 @pytest.mark.parametrize(
     ("entered", "text"),
-    [("000000", "gapless: AWS rejects the MFA code: "), ("12", "gapless: that is no MFA code: ")],
+    [
+        ("000000\n", "gapless: AWS rejects the MFA code: "),
+        ("12\n", "gapless: that is no MFA code: "),
+        ("\x04", "\ngapless: no MFA code was entered: "),
+    ],
 )
 def test_a_wrong_code_is_one_line(account: Account, entered: str, text: str) -> None:
     with account.on_terminal("tail", GROUP) as tail:
         tail.wait_for(PROMPT)
-        tail.press(f"{entered}\n")
+        tail.press(entered)
         assert tail.popen.wait(WAIT_S) == 3
         tail.wait_for(text)
         assert "Traceback" not in tail.written
