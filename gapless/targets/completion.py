@@ -135,6 +135,7 @@ def cached_rows(arguments: Sequence[str]) -> list[dict[str, Any]]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=_environment(os.environ),
             start_new_session=True,  # the shell's Ctrl+C ends the completion, not the list
         )
         _left_running.append(filling)
@@ -142,6 +143,12 @@ def cached_rows(arguments: Sequence[str]) -> list[dict[str, Any]]:
     while _age_s(path) > FRESH_S and time.monotonic() < deadline:
         time.sleep(_POLL_S)
     return _read(path) if _age_s(path) <= STALE_S else []
+
+
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a list: with the shell's variables it would complete, too."""
+    shell = ("_GAPLESS_COMPLETE", "COMP_WORDS", "COMP_CWORD")
+    return {name: value for name, value in env.items() if name not in shell}
 
 
 def fill_cache(path: Path, arguments: Sequence[str]) -> None:

@@ -117,6 +117,25 @@ def test_a_list_is_kept_for_a_minute(settings: Path, monkeypatch: pytest.MonkeyP
     assert cached_rows(arguments) == []
 
 
+def test_a_list_is_no_completion_itself(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del settings
+    environments: list[dict[str, str]] = []
+    monkeypatch.setenv("_GAPLESS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "gapless tail ")
+    monkeypatch.setenv("AWS_PROFILE", "dev")
+    monkeypatch.setattr(completion, "WAIT_S", 0)
+
+    def start(*_words: object, env: dict[str, str], **_options: object) -> None:
+        environments.append(env)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert cached_rows(("groups", "--json")) == []
+    (env,) = environments
+    assert "_GAPLESS_COMPLETE" not in env
+    assert "COMP_WORDS" not in env
+    assert env["AWS_PROFILE"] == "dev"
+
+
 def test_other_settings_have_other_lists() -> None:
     first = completion._digest(["groups"], {"AWS_PROFILE": "a", "AWS_SECRET_ACCESS_KEY": "1"})
     same = completion._digest(["groups"], {"AWS_PROFILE": "a", "AWS_SECRET_ACCESS_KEY": "2"})
