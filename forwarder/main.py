@@ -198,7 +198,7 @@ async def _parts(
             config, folder, make_engine, lifecycle=lifecycle, clock=clock, random=random.random
         )
         stack.callback(followed.close)
-        return _Parts(followed, followed, follows=True)
+        return _Parts(followed, followed, lambda _: [followed.run], follows=True)
     role = replica.IngestingRole(folder, make_engine, clock=clock, random=random.random)
     stack.callback(role.journals.close_all)
     opener = FeedOpener(

@@ -1,5 +1,6 @@
 """A journal shared by several forwarders: a numbered log in a common engine, and local views.
 
-Faces: log, entries, status, view, replicated, postgres, engine, catching_up, wants.
+Faces: log, entries, status, view, replicated, postgres, engine, catching_up, presence,
+    wants.
 May import: journal, records, errors, common, wire.
 """

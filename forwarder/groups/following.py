@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,17 @@ from typing import Final, NamedTuple
 
 from common.concurrency import Backoff, wait_and_clear
 from forwarder.cloudwatch.clock import timer_ms
+from forwarder.cluster import presence
 from forwarder.cluster import status as statuses
 from forwarder.cluster.catching_up import READ_ENTRIES, catch_up, check_prefix
 from forwarder.cluster.engine import EngineMaker, EngineThread
 from forwarder.cluster.entries import BeginChain, BeginEpoch, Change
-from forwarder.cluster.log import Entry, Head, Log, StoredStatus
+from forwarder.cluster.log import PRESENCE, Entry, Head, Log, StoredStatus
+from forwarder.cluster.presence import Presence
 from forwarder.cluster.view import View
 from forwarder.config import Config
 from forwarder.delivery.hub import Hub
-from forwarder.errors import FilterPatternError, JournalFullError, NotFollowedError
+from forwarder.errors import JournalFullError, NotFollowedError
 from forwarder.groups.journals import file_bytes, journal_name
 from forwarder.groups.remote import Freshness, RemoteFeed
 from forwarder.ingest.executions import Lifecycle
@@ -44,14 +46,14 @@ WANTS_S: Final = 2.0
 WANTS_TTL_MS: Final = 15_000
 """Interval at which a server repeats its wants, and how long the owner believes them."""
 
+PATTERN_LOOKS: Final = 40
+"""Looks whether a forwarder has read a feed with a filter pattern; each takes half a second."""
+
 RETRY_FIRST_MS: Final = 200
 RETRY_MAX_MS: Final = 2_000
 """Waits after a failed call to the engine."""
 
 TAKEN_OVER: Final = "another forwarder has taken over the log group"
-NO_PATTERNS: Final = (
-    "a server of a replicated journal has no feeds with a filter pattern: filter in the viewer"
-)
 NOT_INGESTED: Final = "no forwarder has read it yet: start one with --role ingest"
 
 
@@ -114,6 +116,15 @@ class ControlThread:
         log, name = self._log(key), self._thread.engine.name
         await self._thread.run(partial(log.want, name, wants, WANTS_TTL_MS))
 
+    async def announce(self, feeds: Iterable[FeedKey]) -> None:
+        """Tell all forwarders that this server is alive, and wants feeds with a filter pattern.
+
+        Raises:
+            JournalError: The engine can't be used.
+        """
+        said = presence.encode(Presence("serve", tuple(sorted(feeds))))
+        await self.want(FeedKey(PRESENCE), said)
+
     def _log(self, key: FeedKey) -> Log:
         return self._logs.setdefault(key, self._thread.engine.log(key.group, key.pattern))
 
@@ -129,7 +140,7 @@ class FollowedFeed:
         self, key: FeedKey, opener: FollowingOpener, view: View, thread: EngineThread, log: Log
     ) -> None:
         """Serve a view that has caught up with ``log``, whose calls run in ``thread``."""
-        self._key = key
+        self.key = key
         self._opener = opener
         self._control = opener.control
         self._view = view
@@ -161,7 +172,7 @@ class FollowedFeed:
         """
         with suppress(TimeoutError, JournalFullError):
             async with asyncio.timeout(CATCH_UP_S):
-                head = await self._control.head(self._key)
+                head = await self._control.head(self.key)
                 async with self._progress:
                     await self._progress.wait_for(lambda: self._view.position >= head.position)
                 return True
@@ -202,12 +213,12 @@ class FollowedFeed:
                 # The engine is away, or the disk is full: viewers keep what is there.
                 wait_ms = self._backoff.count_failure()
                 if self._backoff.failures == 1:
-                    _LOG.warning("%s: %s (trying again)", self._key.group, error)
+                    _LOG.warning("%s: %s (trying again)", self.key.group, error)
                 self.hub.progress()  # heartbeats show the delay at once
                 await asyncio.sleep(wait_ms / 1000)
             else:
                 if self._backoff.failures:
-                    _LOG.warning("%s: the replicated journal is followed again", self._key.group)
+                    _LOG.warning("%s: the replicated journal is followed again", self.key.group)
                 self._backoff.reset()
 
     async def _take(self, news: _News) -> None:
@@ -250,7 +261,7 @@ class FollowedFeed:
         feed = self._feed
         while True:
             with suppress(JournalFullError):
-                await self._control.want(self._key, feed.wants(self._view.position))
+                await self._control.want(self.key, feed.wants(self._view.position))
             await wait_and_clear(feed.changed, WANTS_S)
 
 
@@ -291,31 +302,48 @@ class FollowingOpener:
         self._folder = folder
         self._boot = boot
         self._make_engine = make_engine
+        self._patterns: set[FeedKey] = set()
         self.log_groups: list[LogGroup] = []
 
     async def open(self, key: FeedKey) -> FollowedFeed:
         """Open a feed once its view has caught up; leaves nothing open if that fails.
 
         Raises:
-            FilterPatternError: The feed has a filter pattern, which no forwarder would read.
             NotFollowedError: No forwarder has read the log group yet.
             JournalError: The log or the view can't be used.
         """
-        if key.pattern:
-            raise FilterPatternError(NO_PATTERNS)
         path = self._folder / journal_name(key)
         view = View(path, key.group, key.pattern, boot=self._boot)
         thread = EngineThread(self._make_engine())
         try:
             log = thread.engine.log(key.group, key.pattern)
+            if key.pattern:
+                await self._have_read(key, log, thread)
             await self._catch_up(view, log, thread)
             feed = FollowedFeed(key, self, view, thread, log)
             self.log_groups.append(feed.group)
         except BaseException:
+            self._patterns.discard(key)
             thread.close()
             view.close()
             raise
         return feed
+
+    async def _have_read(self, key: FeedKey, log: Log, thread: EngineThread) -> None:
+        """Have some forwarder read a feed with a filter pattern, and wait until one does."""
+        self._patterns.add(key)
+        await self.control.announce(self._patterns)
+        for _ in range(PATTERN_LOOKS):
+            if (await thread.run(log.head)).position:
+                return
+            await thread.run(partial(log.wait, 0, WAIT_MS))
+
+    async def run(self) -> None:
+        """Announce this server until cancelled."""
+        while True:
+            with suppress(JournalFullError):
+                await self.control.announce(self._patterns)
+            await asyncio.sleep(WANTS_S)
 
     @staticmethod
     async def _catch_up(view: View, log: Log, thread: EngineThread) -> None:
@@ -333,6 +361,7 @@ class FollowingOpener:
     def closed(self, feed: FollowedFeed) -> None:
         """Forget a feed that is being closed."""
         self.log_groups.remove(feed.group)
+        self._patterns.discard(feed.key)
 
     def size_bytes(self, key: FeedKey) -> int:
         """Size of a view on disk."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from forwarder.cluster import presence
 from forwarder.cluster import wants as coding
 from forwarder.cluster.catching_up import catch_up
 from forwarder.cluster.engine import EngineMaker, EngineThread
 from forwarder.cluster.log import PRESENCE, Lease, Log
+from forwarder.cluster.presence import Presence
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.status import Report
 from forwarder.cluster.view import View
@@ -26,6 +28,7 @@ from forwarder.cluster.wants import BodiesWant, Wants
 from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError, JournalFullError, NotOwnedError
 from forwarder.groups.journals import file_bytes, journal_name
+from forwarder.groups.keeper import Keeper
 from forwarder.journal.contract import Journal
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.records import FeedKey
@@ -140,6 +143,8 @@ class LeasedJournals:
         self._owned: dict[FeedKey, _Owned] = {}
         self._shares = Shares()
         self._alive = 1
+        self.wanted_feeds: set[FeedKey] = set()
+        """Feeds with a filter pattern that viewers of some server want."""
 
     @property
     def owned(self) -> int:
@@ -224,7 +229,9 @@ class LeasedJournals:
         self._views.clear()
         try:
             # Others need not wait until this forwarder is taken for dead.
-            self._engine.log(PRESENCE).want(self._engine.name, b"", 0)
+            self._engine.log(PRESENCE).want(
+                self._engine.name, presence.encode(Presence("ingest")), 0
+            )
         except JournalError:
             _LOG.debug("the end of this forwarder was not announced")
         self._engine.close()
@@ -246,8 +253,10 @@ class LeasedJournals:
             JournalError: The engine can't be used.
         """
         log = self._engine.log(PRESENCE)
-        log.want(self._engine.name, b"ingest", PRESENCE_MS)
-        self._alive = max(1, len(log.wants()))
+        log.want(self._engine.name, presence.encode(Presence("ingest")), PRESENCE_MS)
+        alive = presence.decode(log.wants())
+        self._alive = presence.count_ingesting(alive)
+        self.wanted_feeds = presence.feeds_of(alive)
 
     def renew(self, key: FeedKey, hub: Hub) -> None:
         """Renew a lease, publish the status, and pass the servers' wants on to the feed.
@@ -313,22 +322,10 @@ def report_of(hub: Hub) -> Report:
 class Renewals:
     """The job that renews all leases, and hands log groups over."""
 
-    def __init__(
-        self,
-        journals: LeasedJournals,
-        hubs: Callable[[], Mapping[FeedKey, Hub]],
-        fail: Callable[[Hub, ForwarderError], None],
-    ) -> None:
-        """Create the job.
-
-        Args:
-            journals: the leases.
-            hubs: returns the hubs of the running feeds.
-            fail: stops the feed of a hub, which is started again later.
-        """
+    def __init__(self, journals: LeasedJournals, keeper: Keeper) -> None:
+        """Create the job for the leases of a keeper's feeds."""
         self._journals = journals
-        self._hubs = hubs
-        self._fail = fail
+        self._keeper = keeper
         self._is_away = False
 
     async def run(self) -> None:
@@ -347,14 +344,26 @@ class Renewals:
 
     async def _renew_all(self) -> None:
         self._journals.announce()
-        for key, hub in list(self._hubs().items()):
+        self._pin_patterns()
+        for key, hub in list(self._keeper.hubs.items()):
             try:
                 self._journals.renew(key, hub)
             except JournalFullError:
                 raise
             except JournalError as error:
-                self._fail(hub, error)
+                self._keeper.fail(hub, error)
             await asyncio.sleep(0)
         if self._journals.surplus():
-            key, hub = list(self._hubs().items())[-1]
-            self._fail(hub, NotOwnedError(f"{key.group}: {HANDED_OVER}"))
+            key, hub = list(self._keeper.hubs.items())[-1]
+            self._keeper.fail(hub, NotOwnedError(f"{key.group}: {HANDED_OVER}"))
+
+    def _pin_patterns(self) -> None:
+        """Read what viewers want with a filter pattern, of the log groups that are read here."""
+        keeper, wanted = self._keeper, self._journals.wanted_feeds
+        pinned = set(keeper.pinned)
+        for key in wanted - pinned:
+            if key.pattern and FeedKey(key.group) in pinned:
+                keeper.pin(key)
+        for key in pinned - wanted:
+            if key.pattern:
+                keeper.unpin(key)

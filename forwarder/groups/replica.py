@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,6 @@ from forwarder.cluster.engine import EngineMaker, open_engine
 from forwarder.cluster.log import PRESENCE, Unavailable
 from forwarder.cluster.view import boot_id
 from forwarder.config import Config
-from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.groups.following import FollowingOpener
 from forwarder.groups.keeper import Keeper
@@ -96,11 +95,7 @@ class IngestingRole:
             self.journals.announce()
         except Unavailable as error:
             raise _unreachable(error) from error
-
-        def hubs() -> Mapping[FeedKey, Hub]:
-            return keeper.hubs
-
-        return [Renewals(self.journals, hubs, keeper.fail).run]
+        return [Renewals(self.journals, keeper).run]
 
 
 async def serving_role(

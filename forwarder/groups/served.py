@@ -384,7 +384,9 @@ class ServedGroups:
                 "give a larger --max-groups, or narrower patterns"
             )
         wanted = list(keys)[: self._groups_max]
-        for key in set(self._keeper.pinned) - set(wanted):
+        # Those with a filter pattern are pinned for viewers of other processes.
+        pinned = {key for key in self._keeper.pinned if not key.pattern}
+        for key in pinned - set(wanted):
             self._keeper.unpin(key)
             if not self.may_serve(key.group):
                 self._keeper.stop(key, REMOVED)

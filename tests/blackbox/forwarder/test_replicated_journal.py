@@ -55,11 +55,12 @@ class Cluster:
     def __init__(self, engine: PostgresServer, moto: RawMoto, state: Path) -> None:
         self._engine, self._moto, self._state = engine, moto, state
 
-    def start(self, name: str, role: str) -> GaplessProcess:
+    def start(self, name: str, role: str, *options: str) -> GaplessProcess:
         return GaplessProcess(
             *("forward", GROUP, "--journal", self._engine.url, "--role", role, "--port", "0"),
             *("--views", str(self._state / name), "--no-token", "--live", "poll"),
             *("--endpoint-url", self._moto.url, "--region", "us-east-1"),
+            *options,
             state=self._state,
         )
 
@@ -245,6 +246,27 @@ async def test_a_forwarder_that_stops_hands_its_lease_over(
         await until_all_shown(ledger, viewers)
         await viewers[0].stop()
     assert resumed(viewers)
+
+
+async def test_a_server_keeps_all_rules_of_the_protocol(
+    cluster: Cluster, ledger: Ledger, tmp_path: Path
+) -> None:
+    first = now_ms() - PAST_MS
+    for stream in STREAMS:
+        ledger.put(stream, [(first + number // 3 * 20, f"{number}") for number in range(900)])
+    ledger.put(STREAMS[1], [(now_ms() - 90_000, "state=failed")])
+    lifecycle = "pattern:state=(?P<FAILED>failed)"
+    with cluster.start("a", "both", "--lifecycle", lifecycle) as one:
+        await until_ready(one)
+        suite = "-m", "tests.conformance"
+        url = one.ready()["websocket"]
+        with GaplessProcess(url, "--json", state=tmp_path, program=suite) as checking:
+            found = json.loads("\n".join(await asyncio.to_thread(checking.out.wait_end)))
+            assert checking.popen.wait(WAIT_S) == 0, found
+    verdicts = {rule["id"]: rule["state"] for rule in found["rules"]}
+    assert {
+        verdicts[rule] for rule in ("pattern", "end", "done", "mark-true", "digest-conflict")
+    } == {"ok"}
 
 
 async def test_the_journal_command_names_owners_and_servers(
