@@ -17,7 +17,7 @@ import botocore.session
 from botocore.config import Config as BotoConfig
 from botocore.credentials import create_credential_resolver
 from botocore.exceptions import ClientError, ParamValidationError
-from botocore.utils import JSONFileCache
+from botocore.utils import JSONFileCache, parse_timestamp
 
 from common.files import open_regular, read_regular
 from forwarder.cloudwatch.profiles import code_command, needs_code
@@ -61,8 +61,11 @@ class CliCache(JSONFileCache):
         """Whether there is a usable entry: a damaged file counts as none, and is replaced."""
         try:
             entry = self[key]["Credentials"]
-            return all(isinstance(entry[name], str) for name in _ENTRY_KEYS)
-        except (KeyError, TypeError):
+            if not all(isinstance(entry[name], str) for name in _ENTRY_KEYS):
+                return False
+            # botocore compares it with an aware time.
+            return parse_timestamp(entry["Expiration"]).tzinfo is not None
+        except (KeyError, TypeError, ValueError, OverflowError):
             return False
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - JSON

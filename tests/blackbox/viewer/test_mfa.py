@@ -127,9 +127,12 @@ def test_a_role_in_the_cache_of_the_cli_needs_no_code(account: Account) -> None:
 
 def test_a_damaged_cache_is_replaced(account: Account) -> None:
     assert account.enter(CODE) == 0
-    account.cached[0].write_text('{"Credentials": {"AccessKeyId": 1}}')
-    assert account.enter(CODE) == 0
-    assert "ROLEKEY2" in account.cached[0].read_text()
+    entry = json.loads(account.cached[0].read_text())["Credentials"]
+    damages: list[dict[str, object]] = [{"AccessKeyId": 1}, {"Expiration": "yesterday"}]
+    for number, damage in enumerate(damages, 2):
+        account.cached[0].write_text(json.dumps({"Credentials": {**entry, **damage}}))
+        assert account.enter(CODE) == 0
+        assert f"ROLEKEY{number}" in account.cached[0].read_text()
     (entry,) = account.cached
     entry.unlink()
     os.mkfifo(entry)
