@@ -116,7 +116,8 @@ async def run(
         report = StatusReport(
             cloudwatch.calls, keeper, parts.sizes, asyncio.get_running_loop().time
         )
-        server = _server(config, groups, keeper, cloudwatch, tokens, report)
+        clock = parts.clock or cloudwatch.skew.now_ms
+        server = _server(config, groups, keeper, cloudwatch, tokens, report, clock)
         stack.push_async_callback(server.stop, SHUTTING_DOWN)
         with _explained_bind_errors(config):
             await server.bind(config.host.strip("[]"), config.port, tls)
@@ -170,6 +171,8 @@ class _Parts(msgspec.Struct):
     """Returns the jobs of the keeper's feeds, once there is a keeper."""
     follows: bool = False
     """Whether other forwarders read the log groups."""
+    clock: Callable[[], int] | None = None
+    """ms since the Unix epoch; None: as CloudWatch's answers show."""
 
 
 async def _parts(
@@ -198,7 +201,8 @@ async def _parts(
             config, folder, make_engine, lifecycle=lifecycle, clock=clock, random=random.random
         )
         stack.callback(followed.close)
-        return _Parts(followed, followed, lambda _: [followed.run], follows=True)
+        jobs: list[_Job] = [followed.run]
+        return _Parts(followed, followed, lambda _: jobs, follows=True, clock=followed.clock.now_ms)
     role = replica.IngestingRole(folder, make_engine, clock=clock, random=random.random)
     stack.callback(role.journals.close_all)
     opener = FeedOpener(
@@ -250,6 +254,7 @@ def _server(
     cloudwatch: CloudWatch,
     tokens: BearerTokens | None,
     report: StatusReport,
+    clock: Callable[[], int],
 ) -> Server:
     """The server of all log groups, with its limits; it does not listen yet."""
     descriptors = config.groups_max * DESCRIPTORS_PER_FEED if config.is_dynamic else 0
@@ -273,7 +278,7 @@ def _server(
     return Server(
         api,
         admission,
-        clock=cloudwatch.skew.now_ms,
+        clock=clock,
         on_error=on_error,
         groups=groups,
         allowed_hosts=config.allow_hosts,

@@ -39,6 +39,28 @@ EngineMaker = Callable[[], Engine]
 """Makes an engine with a connection of its own; makes no call."""
 
 
+class EngineClock:
+    """The engine's clock, from its answers and this machine's wall clock. Pure.
+
+    Servers judge by it what the owner has covered: their own clocks may differ by minutes.
+    """
+
+    def __init__(self, wall_ms: Callable[[], int]) -> None:
+        """Believe the wall clock until the engine has answered."""
+        self._wall_ms = wall_ms
+        self._ahead_ms = 0
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self._wall_ms() + self._ahead_ms
+
+    def note(self, asked_ms: int, answered_ms: int, engine_ms: int) -> None:
+        """Note the engine's time, which was read between two moments of the wall clock."""
+        # Within these bounds nothing says that the estimate is wrong.
+        lowest, highest = engine_ms - answered_ms, engine_ms - asked_ms
+        self._ahead_ms = min(max(self._ahead_ms, lowest), highest)
+
+
 def open_engine(url: str, name: str) -> Engine:
     """Prepare to use the engine of a URL; the first call of a log connects.
 

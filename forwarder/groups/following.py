@@ -19,7 +19,7 @@ from forwarder.cloudwatch.clock import timer_ms
 from forwarder.cluster import presence
 from forwarder.cluster import status as statuses
 from forwarder.cluster.catching_up import READ_ENTRIES, catch_up, check_prefix
-from forwarder.cluster.engine import EngineMaker, EngineThread
+from forwarder.cluster.engine import EngineClock, EngineMaker, EngineThread
 from forwarder.cluster.entries import BeginChain, BeginEpoch, Change
 from forwarder.cluster.log import PRESENCE, Entry, Head, Log, StoredStatus
 from forwarder.cluster.presence import Presence
@@ -63,16 +63,20 @@ class _News(NamedTuple):
     entries: list[Entry]
     head: Head
     status: StoredStatus
+    asked_ms: int
+    answered_ms: int
+    """Moments of the wall clock around the reading of the status."""
 
 
-def _look(log: Log, after: int) -> _News:
+def _look(log: Log, after: int, wall_ms: Callable[[], int]) -> _News:
     """Read what is new in a log; blocks.
 
     The head and the status are those of a later moment, so that nothing is taken for current that
     is older than the entries.
     """
     entries = log.read(after, READ_ENTRIES)
-    return _News(entries, log.head(), log.status())
+    head, asked_ms = log.head(), wall_ms()
+    return _News(entries, head, log.status(), asked_ms, wall_ms())
 
 
 class ControlThread:
@@ -153,7 +157,7 @@ class FollowedFeed:
         self.group = FollowedGroup(
             journal, allowance_ms=config.allowance_ms, lifecycle=opener.lifecycle
         )
-        self._feed = RemoteFeed(journal, self._freshness, clock=opener.clock, timer=timer_ms)
+        self._feed = RemoteFeed(journal, self._freshness, clock=opener.clock.now_ms, timer=timer_ms)
         self._adopted = b""
         self.hub = Hub(
             self.group,
@@ -205,7 +209,7 @@ class FollowedFeed:
         view, log, run = self._view, self._log, self._thread.run
         while True:
             try:
-                news = await run(partial(_look, log, view.position))
+                news = await run(partial(_look, log, view.position, self._opener.wall_ms))
                 await self._take(news)
                 if not news.entries and view.position >= news.head.position:
                     await run(partial(log.wait, view.position, WAIT_MS))
@@ -223,6 +227,7 @@ class FollowedFeed:
 
     async def _take(self, news: _News) -> None:
         view = self._view
+        self._opener.clock.note(news.asked_ms, news.answered_ms, news.status.now_ms)
         for entry in news.entries:
             self._note(view.apply([entry]))
             # An entry takes milliseconds: viewers must not wait for all of them.
@@ -270,6 +275,7 @@ class FollowingOpener:
 
     Attributes:
         log_groups: The log groups of the open feeds; the same list at any time.
+        clock: The engine's clock, by which viewers are served.
     """
 
     def __init__(
@@ -291,12 +297,13 @@ class FollowingOpener:
             boot: identity of this run of the machine, see ``boot_id``.
             make_engine: makes a connection; each log group has one of its own.
             lifecycle: the owners' rule for the end of executions.
-            clock: ms since the Unix epoch.
+            clock: this machine's wall clock, ms since the Unix epoch.
             random: returns numbers from 0 to 1.
         """
         self.config = config
         self.lifecycle = lifecycle
-        self.clock = clock
+        self.wall_ms = clock
+        self.clock = EngineClock(clock)
         self.random = random
         self.control = ControlThread(make_engine)
         self._folder = folder
