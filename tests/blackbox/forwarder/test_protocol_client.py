@@ -566,7 +566,7 @@ REFUSED = [
     ("stream=", 400, "stream"),
     ("nonsense", 400, ""),
     ("a=%ff", 400, ""),
-    ("group=" + "g" * 600, 400, "group"),
+    ("group=" + "g" * 700, 400, "group"),
     ("group=" + quote("/no/such group"), 404, "/no/such group"),
 ]
 

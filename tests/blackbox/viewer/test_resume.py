@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections import Counter
@@ -36,9 +37,10 @@ def test_a_resume_after_sigkill_is_exact_and_new_lines_are_marked(
     tmp_path: Path,
 ) -> None:
     record = tmp_path / "record.ndjson"
-    with raw_moto() as moto, forwarder(GROUP, moto.url, tmp_path) as process:
+    with raw_moto() as moto, contextlib.ExitStack() as stack:
         moto.create(GROUP, STREAM)
         moto.put(GROUP, STREAM, [(now_ms() - 2_000 + i, f"before {i}") for i in range(40)])
+        process = stack.enter_context(forwarder(GROUP, moto.url, tmp_path))
         url = process.ready()["websocket"]
         with TerminalProcess("tail", url, state=tmp_path) as screen:
             screen.wait_for("before 39")
