@@ -35,7 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "forward": "Serve log groups to viewers over a WebSocket.",
     "forwarders": "List the forwarders that run in the background, or stop one.",
     "journal": "List the owners and servers of a shared journal.",
-    "purge": "Delete the journals of log groups that nobody watches.",
+    "purge": "Delete the journals of unused log groups.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",
     "inject": "Switch a fault of a running simulator on, or heal all.",

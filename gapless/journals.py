@@ -36,7 +36,7 @@ _FORWARD: Final = "forward"
 
 
 class KeptJournal(msgspec.Struct, frozen=True):
-    """A journal file, and the lock that whoever uses it holds."""
+    """A journal file, and the lock that its user holds."""
 
     path: Path
     lock: Path
@@ -103,7 +103,7 @@ def _adopt(former: Path, place: Path, folder: Path) -> bool:
     except GaplessError:
         return False
     try:
-        with contextlib.suppress(OSError):  # a new journal begins then, and viewers are told
+        with contextlib.suppress(OSError):  # a new journal begins then, and viewers show that
             make_private_dir(folder)
             if not place.exists():
                 move_journal(former, place)

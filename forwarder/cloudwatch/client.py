@@ -77,7 +77,7 @@ _DENIED: Final = frozenset(
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _CLOCK_WRONG: Final = frozenset({"RequestInTheFuture", "RequestTimeTooSkewed"})
 _CLOCK_WRONG_TEXTS: Final = ("signature expired", "signature not yet current")
-"""Starts of the text with which AWS rejects a signature's time, whatever the code."""
+"""Starts of the text with which AWS rejects a signature's time, under several codes."""
 _CREDENTIALS_REFUSED: Final = frozenset(
     {
         "AuthFailure",

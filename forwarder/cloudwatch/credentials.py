@@ -121,7 +121,7 @@ def open_session(
         msg = f"AWS credentials expired, and an MFA code for {serial} is needed: {hint}"
         raise CredentialsExpiredError(msg)
 
-    # botocore's own prompter reads the terminal, whatever process it runs in.
+    # botocore's own prompter reads the terminal, in background processes too.
     provider: Any = resolver.get_provider("assume-role")
     provider._prompter = ask_code or refuse  # noqa: SLF001 - only a constructor takes it
     session.register_component("credential_provider", resolver)

@@ -59,7 +59,7 @@ class FairShares(Generic[_Flow]):
     def end(self, waiting: Collection[_Flow]) -> None:
         """Note that a flow has no calls any more, and which flows still have."""
         if not waiting:
-            # Nothing waits: whatever comes next starts afresh.
+            # Nothing waits: the next call starts a new round.
             self._tags.clear()
         elif len(self._tags) > 2 * len(waiting) + _TAGS_SPARE:
             self._tags = {

@@ -51,7 +51,7 @@ class Append(msgspec.Struct, frozen=True, array_like=True, tag="append", gc=Fals
 
 
 class BeginEpoch(msgspec.Struct, frozen=True, array_like=True, tag="epoch"):
-    """The chain continues under a new epoch: another forwarder took over, or the same one anew."""
+    """The chain continues under a new epoch: another forwarder took over, or the same one again."""
 
     epoch: str
 

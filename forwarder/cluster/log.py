@@ -14,7 +14,7 @@ import msgspec
 from forwarder.errors import JournalError, JournalFullError
 
 DIGEST_BYTES: Final = 8
-"""Length of an entry's digest: enough to recognise a log that was set back and written anew."""
+"""Length of an entry's digest: enough to recognise a log that was set back and rewritten."""
 
 NO_DIGEST: Final = bytes(DIGEST_BYTES)
 """The digest before the first entry."""
@@ -88,9 +88,9 @@ class StoredGroup(msgspec.Struct, frozen=True):
     pattern: str
     head: int
     owner: str | None
-    """Name of the forwarder that holds the lease; None: nobody does."""
+    """Name of the forwarder that holds the lease; None: it is free."""
     lease_left_ms: int
-    """Time until the lease expires; 0: it has, or nobody holds it."""
+    """Time until the lease expires; 0: it has expired, or is free."""
     status_age_ms: int | None
     """Age of the owner's last status; None: there is none."""
 

@@ -139,7 +139,7 @@ class View:
         self._head: Head = Head(int(position), digest)
 
     def _make_epoch(self) -> str:
-        """The epoch of the entry that is being applied; before the first, one nobody knows."""
+        """The epoch of the entry that is being applied; before the first, a new one."""
         epoch, self._epoch = self._epoch, None
         return epoch or new_epoch()
 
@@ -150,7 +150,7 @@ class View:
 
     @property
     def position(self) -> int:
-        """Its position; 0 in an empty view, from which nobody can be served."""
+        """Its position; 0 in an empty view, which cannot serve viewers."""
         return self.head.position
 
     @property

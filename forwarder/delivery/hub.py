@@ -184,7 +184,7 @@ class Hub:
         catch_up: CatchUp | None = None,
         random: Callable[[], float] | None = None,
     ) -> None:
-        """Serve a log group to nobody yet.
+        """Serve no viewers yet.
 
         With ``random`` (from 0 to 1), ``bye`` names each viewer another wait, for where other
         servers would get all of them at once.

@@ -217,7 +217,7 @@ def last_used_s(path: Path) -> float:
 def delete_journal(path: Path, older_than_s: float, lock_file: Path | None = None) -> int | None:
     """Delete a journal that was not used for this long; returns its size, None if it stays.
 
-    A journal that a forwarder has open stays, whatever its age: the forwarder holds ``lock_file``
+    A journal that a forwarder has open stays, however old it is: the forwarder holds ``lock_file``
     (None: the one beside the journal).
     """
     if time.time() - last_used_s(path) < older_than_s:

@@ -217,7 +217,7 @@ class Keeper:
     # Stopping feeds
 
     def stop(self, key: FeedKey, reason: str) -> None:
-        """Begin to stop a feed, whoever watches it; does nothing if it does not run."""
+        """Begin to stop a feed, even if viewers watch it; does nothing if it does not run."""
         entry = self._entries.get(key)
         if entry is not None and entry.feed is not None:
             self._begin_stop(key, reason)

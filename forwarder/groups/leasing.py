@@ -62,7 +62,7 @@ HANDED_OVER: Final = "the log group is handed over to another forwarder"
 
 
 def share_of(groups: int, forwarders: int) -> int:
-    """How many log groups each of so many forwarders is to own at most."""
+    """Most log groups that one forwarder may own, given the number of forwarders."""
     return -(-groups // max(1, forwarders))
 
 

@@ -26,7 +26,7 @@ PATTERNS_MAX: Final = 50
 """Patterns that are listed at the same time."""
 
 FORGET_S: Final = 30.0
-"""A pattern that nobody asks for this long is forgotten."""
+"""A pattern without a request for this long is dropped."""
 
 FAILED_S: Final = 3.0
 """How long a failure is shared, so that failing calls are not more frequent than others."""

@@ -181,7 +181,7 @@ class FeedOpener:
         except asyncio.CancelledError:
             check.cancel()
             raise
-        # Polls report whatever it finds. Not cancelled: a call that hangs shows the silence.
+        # Polls will find the cause. Not cancelled: a call that hangs shows the silence.
         self._unanswered.add(check)
         check.add_done_callback(self._forget_check)
         return None

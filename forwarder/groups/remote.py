@@ -1,7 +1,7 @@
 """The feed of a log group that another forwarder reads, as a server sees it through the log.
 
 What viewers need from the owner goes to it as wants; what it says of CloudWatch comes back with its
-status, whose age tells how far it can be believed.
+status, whose age says how current it is.
 """
 
 from __future__ import annotations

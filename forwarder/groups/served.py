@@ -52,7 +52,7 @@ FOLLOW_S: Final = 1.0
 """Interval between checks of the groups file and of the patterns, whose listings are shared."""
 
 CHECKED_ALONE_MAX: Final = 5
-"""Up to so many log groups are checked with a call each at the start; more are listed instead:
+"""Most log groups that are checked with a call each at the start; more are listed instead:
 a listing of fifty costs one call, and the calls that read events are few."""
 
 RETRY_S: Final = 2

@@ -273,7 +273,7 @@ class LogGroup:
             self.agreement.abandon_scan(scan)
             return None
         is_conclusive = scan.is_conclusive and not self._gaps.blocks(scan)
-        if scan.is_resumed:  # what it may have skipped speaks against nobody
+        if scan.is_resumed:  # a row that it skipped is not missing
             self.agreement.abandon_scan(scan)
         else:
             self.agreement.finish_scan(scan, max(0, now_ms - (self.retention_ms or now_ms)))

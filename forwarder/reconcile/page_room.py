@@ -41,7 +41,7 @@ class PageRoom:
         self._pause_ms = RETRY_FIRST_MS
 
     def note_page(self, events: Sequence[LogEvent]) -> None:
-        """Learn the size of messages; larger ones count at once, smaller ones by and by."""
+        """Learn the size of messages; larger ones count at once, smaller ones gradually."""
         if events:
             mean = sum(len(event.message) for event in events) / len(events)
             self._chars = max(mean, 0.9 * self._chars + 0.1 * mean)

@@ -332,7 +332,7 @@ class ScanSchedule:
         """The scans to begin now."""
         self._check_clock(timer_ms, wall_ms)
         live = self._tiers["live"]
-        # While polls fail, nobody knows whether the log group is quiet.
+        # While polls fail, the log group may be busy.
         quiet_ms = 0 if live.failures else timer_ms - self._news_ms
         live.every_ms = poll_interval(self._poll_ms, quiet_ms)
         is_poll_due = live.running is None and self._next_of("live", live) <= timer_ms

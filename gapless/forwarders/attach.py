@@ -81,7 +81,7 @@ class OwnForwarder:
         return find_offered_token(self.url)
 
     def key(self, group: str) -> str:
-        """Name the saved cursors of a log group: the same whatever the port."""
+        """Name the saved cursors of a log group: the same for every port."""
         return f"own:{group_folder(self._choice, group, os.environ)}"
 
     @property
@@ -295,7 +295,7 @@ def attach(
 
 
 def mark_stopped(journals: Path, port: int) -> None:
-    """Note that the forwarder on a port is stopped on purpose: nobody is to start it again.
+    """Note that the forwarder on a port is stopped on purpose: it must not be restarted.
 
     Raises:
         OSError: the note cannot be written.

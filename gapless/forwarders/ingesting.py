@@ -53,7 +53,7 @@ def ingest_arguments(
 
 
 class IngestingProcess:
-    """A child process that ingests until ``close``, whatever ends it before."""
+    """A child process that ingests until ``close``; it is restarted if it ends before."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         """Start nothing yet; ``arguments`` are those of the command."""

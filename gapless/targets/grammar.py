@@ -183,7 +183,7 @@ class SourcedTarget(msgspec.Struct, frozen=True):
     Attributes:
         target: The forwarder, log group or pattern.
         choice: Account and Region in which it is looked up; None for a forwarder.
-        label: What names the account and Region where there are several; else empty.
+        label: Names the account and Region where there are several; else empty.
         streams: The only log streams to watch; empty for all.
     """
 
@@ -244,7 +244,7 @@ def _places_of(
 
 
 def label_choices(choices: Sequence[AwsChoice]) -> dict[AwsChoice, str]:
-    """Return what tells the accounts and Regions apart: profile, Region, both, or nothing."""
+    """Return labels that distinguish the accounts and Regions: profile, Region, both, or none."""
     profiles = {one.profile for one in choices}
     regions = {one.region for one in choices}
     return {

@@ -35,7 +35,7 @@ class FoundGroup(msgspec.Struct, frozen=True):
         group: Its name.
         identifier: Its name, or its ARN if it belongs to a linked account.
         choice: Account and Region to read it with.
-        label: What tells it from others of the same name; empty where there is one account and
+        label: Distinguishes it from others of the same name; empty where there is one account and
             Region.
         streams: The only log streams to watch; empty for all.
     """

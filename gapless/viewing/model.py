@@ -65,7 +65,7 @@ class WatchedPattern(msgspec.Struct, frozen=True, kw_only=True):
         url: The WebSocket URL of the forwarder that lists them.
         patterns: The names and patterns, or ARNs that end in one.
         choice: Account and Region.
-        label: What tells those apart on screen; empty where there is one.
+        label: Distinguishes those on screen; empty where there is one.
         known: The log groups that are watched from the start.
         streams: The only log streams to watch; None: those of the viewing.
     """

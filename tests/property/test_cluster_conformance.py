@@ -53,7 +53,7 @@ class Owned(Journals):
         return View(Path(self.directory.name, f"{name}.view"), GROUP, boot="boot")
 
     def take_over(self, make_epoch: Callable[[], str]) -> None:
-        """Own the journal anew: this begins an epoch."""
+        """Take over the journal: this begins an epoch."""
         if self.lease is not None:
             self.log.release(self.lease)
         self.lease = self.log.acquire(TTL_MS)

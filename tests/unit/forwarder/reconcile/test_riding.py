@@ -167,7 +167,7 @@ def test_nothing_rides_while_polls_fail() -> None:
 
 
 def group_with(count: int, chars: int = 10) -> LogGroup:
-    """A log group with so many events in the last minute, whose last hour is covered."""
+    """A log group with this many events in the last minute, whose last hour is covered."""
     group = LogGroup(MemoryJournal("group"))
     scan = group.begin_scan("repair", NOW_MS - 60 * MINUTE, NOW_MS, NOW_MS)
     for start in range(0, count, 1_000):
