@@ -5,8 +5,8 @@ import gc
 import json
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,7 +30,8 @@ from forwarder.errors import (
 )
 from forwarder.groups import opening
 from forwarder.journal.sqlite import SqliteJournals
-from forwarder.main import Ready, lifecycle_of, run
+from forwarder.main import Ready, lifecycle_of
+from tests.support.forwarder.running import running
 from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
 from wire.codec import decode_server
 from wire.messages import Backfill, Events, Welcome
@@ -65,23 +66,6 @@ def config(moto: RawMoto, *groups: str, journal: Path | None = None, port: int =
         poll_ms=400,
         heartbeat_ms=200,
     )
-
-
-@asynccontextmanager
-async def running(settings: Config, offered: OfferedToken | None = None) -> AsyncIterator[Ready]:
-    said: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-    stop = asyncio.Event()
-    task = asyncio.create_task(run(settings, said.set_result, stop, offered))
-    either: list[asyncio.Future[Ready] | asyncio.Task[None]] = [said, task]
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        task.result()
-    try:
-        yield said.result()
-    finally:
-        stop.set()
-        async with asyncio.timeout(240):
-            await task
 
 
 async def refused(settings: Config) -> ForwarderError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -15,37 +14,19 @@ from forwarder.cloudwatch.missing import (
     explain_no_match,
 )
 from forwarder.cloudwatch.reader import CloudWatch
-from forwarder.config import AwsOptions
 from forwarder.errors import GroupNotFoundError
 from tests.support.forwarder.scripted_cloudwatch import (
     Asked,
     Reply,
     ScriptedCloudWatch,
     refusal,
-    scripted_cloudwatch,
 )
-from tests.support.processes.moto_server import CREDENTIALS
 from tests.support.processes.sts_stand_in import sts_stand_in
 
 ERROR = GroupNotFoundError("there is no log group", group="/aws/lambda/orders")
 
 
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedCloudWatch]:
-    with scripted_cloudwatch() as server:
-        yield server
-
-
-@pytest.fixture
-async def cloudwatch(scripted: ScriptedCloudWatch) -> AsyncIterator[CloudWatch]:
-    async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 def listing(*names: str, account: str = "", token: str = "") -> Reply:

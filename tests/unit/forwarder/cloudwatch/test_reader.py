@@ -37,26 +37,9 @@ from tests.support.forwarder.scripted_cloudwatch import (
     refusal,
     scripted_cloudwatch,
 )
-from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
+from tests.support.processes.moto_server import RawMoto, raw_moto
 
-
-@pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedCloudWatch]:
-    with scripted_cloudwatch() as server:
-        yield server
-
-
-@pytest.fixture
-async def cloudwatch(scripted: ScriptedCloudWatch) -> AsyncIterator[CloudWatch]:
-    async with CloudWatch(AwsOptions(endpoint_url=scripted.url)) as opened:
-        opened.random = lambda: 0.0  # the shortest waits
-        yield opened
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 async def fetched(
