@@ -14,11 +14,8 @@ from typing import Final
 import msgspec
 
 from forwarder.errors import TargetError
+from wire.limits import GROUP_PATTERN
 
-GROUP_NAME: Final = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}", re.ASCII)
-"""Names of log groups (CloudWatch Logs API reference, CreateLogGroup)."""
-
-_PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9*?]{1,512}", re.ASCII)
 _WILDCARD: Final = re.compile(r"[*?]")
 _ARN: Final = re.compile(
     r"(arn:[a-z0-9-]+:logs:([a-z0-9-]+):(\d{12}):log-group:)([.\-_/#A-Za-z0-9*?]{1,512})(:\*)?",
@@ -84,7 +81,7 @@ def parse_target(text: str) -> GroupTarget:
             "write arn:aws:logs:REGION:ACCOUNT:log-group:NAME"
         )
         raise TargetError(msg)
-    if _PATTERN.fullmatch(text) is None:
+    if GROUP_PATTERN.fullmatch(text) is None:
         msg = (
             f"{text[:100]!a} is not the name of a log group (letters, digits and ._-/# only) "
             "nor a pattern of names (also * and ?)"

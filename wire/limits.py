@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 PROTOCOL_VERSION: Final = 1
@@ -51,6 +52,12 @@ FILTERS_MAX: Final = 100
 
 NAME_CHARS_MAX: Final = 512
 """Longest log group or log stream name that CloudWatch allows."""
+
+GROUP_NAME: Final = re.compile(rf"[.\-_/#A-Za-z0-9]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
+"""Names of log groups (CloudWatch Logs API reference, CreateLogGroup)."""
+
+GROUP_PATTERN: Final = re.compile(rf"[.\-_/#A-Za-z0-9*?]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
+"""Patterns of such names: ``*`` stands for any text, ``?`` for one character."""
 
 PATTERN_CHARS_MAX: Final = 1_024
 """Longest filter pattern that CloudWatch accepts."""

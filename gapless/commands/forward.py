@@ -39,6 +39,7 @@ from gapless.options import (
     calls_option,
     while_held_option,
 )
+from wire.limits import GROUP_NAME
 
 if TYPE_CHECKING:
     from forwarder.config import Config
@@ -340,8 +341,6 @@ def _take_journal(
     The default depends on account, Region, endpoint, targets and port, so that the same command
     continues it after a restart, and two forwarders never share one.
     """
-    from forwarder.targets import GROUP_NAME  # noqa: PLC0415 - with the rest of it
-
     is_shared = isinstance(options["journal"], str)
     journal: Path | None = options["views"] if is_shared else options["journal"]
     end = f"-{role}" if is_shared else ""

@@ -15,14 +15,11 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from gapless.aws import AwsChoice
-from wire.limits import NAME_CHARS_MAX
+from wire.limits import GROUP_NAME, GROUP_PATTERN, NAME_CHARS_MAX
 
 TAIL_PATH: Final = "/v1/tail"
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 
-_GROUP: Final = re.compile(rf"[.\-_/#A-Za-z0-9]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
-"""Names of log groups, as the CloudWatch Logs API reference (CreateLogGroup) allows them."""
-_PATTERN: Final = re.compile(rf"[.\-_/#A-Za-z0-9*?]{{1,{NAME_CHARS_MAX}}}", re.ASCII)
 _STREAM: Final = re.compile(rf"[^:*]{{1,{NAME_CHARS_MAX}}}")
 """Names of log streams (CreateLogStream)."""
 _ARN: Final = re.compile(
@@ -49,18 +46,16 @@ class ForwarderTarget(msgspec.Struct, frozen=True):
         return f"{_SCHEMES[parts.scheme]}://{parts.netloc}"
 
 
-class GroupTarget(msgspec.Struct, frozen=True):
-    """A log group.
+class _NamedTarget(msgspec.Struct, frozen=True):
+    """What a name and an ARN have in common.
 
     Attributes:
-        group: Its name.
-        arn: Its ARN, if that was given.
-        stream: The only log stream to watch, if the ARN is that of one.
+        name: The name or pattern.
+        arn: The ARN that ends with it, if one was given.
     """
 
-    group: str
+    name: str
     arn: str | None = None
-    stream: str | None = None
 
     @property
     def region(self) -> str | None:
@@ -75,34 +70,21 @@ class GroupTarget(msgspec.Struct, frozen=True):
     @property
     def identifier(self) -> str:
         """The name, or the ARN where one was given: what ``logGroupIdentifier`` takes."""
-        return self.group if self.arn is None else self.arn
+        return self.name if self.arn is None else self.arn
 
 
-class PatternTarget(msgspec.Struct, frozen=True):
-    """Every log group whose whole name matches.
+class GroupTarget(_NamedTarget, frozen=True):
+    """A log group.
 
     Attributes:
-        pattern: ``*`` stands for any text, ``?`` for one letter.
-        arn: The ARN that it is the end of, if one was given.
+        stream: The only log stream to watch, if the ARN is that of one.
     """
 
-    pattern: str
-    arn: str | None = None
+    stream: str | None = None
 
-    @property
-    def region(self) -> str | None:
-        """The Region of the ARN; None for a pattern alone."""
-        return None if self.arn is None else self.arn.split(":")[3]
 
-    @property
-    def account(self) -> str | None:
-        """The account of the ARN; None for a pattern alone."""
-        return None if self.arn is None else self.arn.split(":")[4]
-
-    @property
-    def identifier(self) -> str:
-        """The pattern, or the ARN where one was given."""
-        return self.pattern if self.arn is None else self.arn
+class PatternTarget(_NamedTarget, frozen=True):
+    """Every log group whose whole name matches: ``*`` is any text, ``?`` one letter."""
 
 
 Target = ForwarderTarget | GroupTarget | PatternTarget
@@ -118,9 +100,9 @@ def parse_target(text: str) -> Target:
         return _parse_arn(text)
     if "://" in text:
         return _parse_url(text)
-    if _GROUP.fullmatch(text) is not None:
+    if GROUP_NAME.fullmatch(text) is not None:
         return GroupTarget(text)
-    if _PATTERN.fullmatch(text) is not None:
+    if GROUP_PATTERN.fullmatch(text) is not None:
         return PatternTarget(text)
     msg = (
         f"{text[:80]!r} is neither the URL of a forwarder (ws://HOST:PORT{TAIL_PATH}) nor a "
@@ -160,10 +142,10 @@ def _parse_arn(text: str) -> GroupTarget | PatternTarget:
     group, stream = found["group"], found["stream"]
     head = f"arn:{found['partition']}:logs:{found['region']}:{found['account']}"
     arn = f"{head}:log-group:{group}"
-    if _PATTERN.fullmatch(group) is None:
+    if GROUP_PATTERN.fullmatch(group) is None:
         msg = f"{group[:80]!r} in the ARN is no possible name of a log group: give its whole name"
         raise TargetError(msg)
-    if _GROUP.fullmatch(group) is None:
+    if GROUP_NAME.fullmatch(group) is None:
         if stream not in (None, "*"):
             msg = f"{text[:120]!r} names a log stream of a pattern: give it with --stream instead"
             raise TargetError(msg)

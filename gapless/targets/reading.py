@@ -150,7 +150,7 @@ async def _find(cloudwatch: CloudWatch, source: SourcedTarget) -> list[FoundGrou
     assert choice is not None, "forwarders are asked elsewhere"
     assert not isinstance(target, ForwarderTarget), "likewise"
     if isinstance(target, GroupTarget) and target.arn is None and not source.label:
-        return [FoundGroup(target.group, target.group, choice, "", source.streams)]
+        return [FoundGroup(target.name, target.name, choice, "", source.streams)]
     return [
         FoundGroup(
             one.name,
@@ -175,9 +175,9 @@ async def look_up(
 
     async def list_groups(account: str | None) -> list[GroupInfo]:
         if isinstance(target, PatternTarget):
-            return await describe_log_groups(cloudwatch, target.pattern, account=account)
-        listed = await describe_log_groups(cloudwatch, prefix=target.group, account=account)
-        return [one for one in listed if one.name == target.group]
+            return await describe_log_groups(cloudwatch, target.name, account=account)
+        listed = await describe_log_groups(cloudwatch, prefix=target.name, account=account)
+        return [one for one in listed if one.name == target.name]
 
     head = "" if target.arn is None else target.arn.partition(":log-group:")[0]
     # moto and some endpoints give no ARN: such a group can only be one of their own.

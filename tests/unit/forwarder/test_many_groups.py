@@ -117,7 +117,7 @@ async def test_300_log_groups_that_come_and_go_leave_nothing(
         await use(30, 330)
         gc.collect()
         sizes = [one.size for one in tracemalloc.take_snapshot().traces]
-        # The interpreter's table of interned strings, one block of megabytes, moves when it is full.
+        # The interpreter's table of interned strings, one large block, moves when it is full.
         grown = sum(sizes) - max(sizes)
         tracemalloc.stop()
         assert len(asyncio.all_tasks()) <= tasks + 2  # connections that are just being closed
