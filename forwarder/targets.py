@@ -65,6 +65,30 @@ class GroupTarget(msgspec.Struct, frozen=True):
         # Neither a name nor a pattern may contain [, which fnmatch knows as well.
         return fnmatchcase(name, self.name)
 
+    def covers(self, other: GroupTarget, account: str | None) -> bool:
+        """Whether this target includes a log group.
+
+        Args:
+            other: The log group; "" as its account is the forwarder's own.
+            account: The forwarder's own account; None while it is unknown, when an account that is
+                named may be the own one.
+        """
+        if not self.matches(other.name):
+            return False
+        own = ("", account)
+        is_unknown = account is None and "" in (self.account, other.account)
+        return (
+            self.account == other.account
+            or (self.account in own and other.account in own)
+            or is_unknown
+        )
+
+
+def account_of(arn: str) -> str:
+    """The account in the ARN of a log group; empty if the text is no such ARN."""
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:aws:logs:REGION:ACCOUNT:…
+
 
 def parse_target(text: str) -> GroupTarget:
     """Parse a name, a pattern or an ARN.

@@ -182,6 +182,7 @@ class Hub:
         live: LiveReceiver | None = None,
         heartbeat_ms: int = HEARTBEAT_MS,
         catch_up: CatchUp | None = None,
+        owner_age_ms: Callable[[], int] = lambda: 0,
         random: Callable[[], float] | None = None,
     ) -> None:
         """Serve no viewers yet.
@@ -193,7 +194,7 @@ class Hub:
         self.feed = feed
         self.live = live
         self.catch_up = catch_up
-        self.owner_age_ms: Callable[[], int] = lambda: 0
+        self.owner_age_ms = owner_age_ms
         self._random = random
         self.counts = HubCounts()
         self.slices = SliceReader(group.journal)

@@ -164,10 +164,9 @@ class FollowedFeed:
             self._feed,
             heartbeat_ms=config.heartbeat_ms,
             catch_up=self.catch_up,
+            owner_age_ms=lambda: self._freshness.age_ms(timer_ms()),
             random=opener.random,
         )
-
-        self.hub.owner_age_ms = lambda: self._freshness.age_ms(timer_ms())
 
     async def catch_up(self) -> bool:
         """Wait until everything that the log has now is applied; whether it was in time.

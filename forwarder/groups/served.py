@@ -37,7 +37,7 @@ from forwarder.errors import (
 from forwarder.groups.keeper import Keeper
 from forwarder.groups.listing import GroupListing
 from forwarder.records import FeedKey
-from forwarder.targets import GroupTarget, common_prefix, parse_file, parse_target
+from forwarder.targets import GroupTarget, account_of, common_prefix, parse_file, parse_target
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
 
@@ -145,7 +145,7 @@ class ServedGroups:
             return False
         if target.is_pattern:
             return False
-        return self._any_group or any(self._covers(one, target) for one in self._targets)
+        return self._any_group or any(one.covers(target, self._account) for one in self._targets)
 
     async def acquire(self, key: FeedKey, is_covered: Callable[[str], bool]) -> Hub:
         """Return the hub of a feed whose log group may be served; starts the feed if needed.
@@ -224,18 +224,6 @@ class ServedGroups:
     def _targets(self) -> tuple[GroupTarget, ...]:
         return self._fixed + self._of_file
 
-    def _covers(self, scope: GroupTarget, target: GroupTarget) -> bool:
-        """Whether a target of this forwarder stands for a log group; "" is its own account."""
-        if not scope.matches(target.name):
-            return False
-        own = ("", self._account)
-        is_unknown = self._account is None and "" in (scope.account, target.account)
-        return (
-            scope.account == target.account
-            or (scope.account in own and target.account in own)
-            or is_unknown
-        )
-
     async def _resolve(self, target: GroupTarget) -> FeedKey:
         """Return the feed of one log group, which an ARN of the own account names by its name.
 
@@ -259,7 +247,7 @@ class ServedGroups:
         if not info.arn:
             return FeedKey(info.name)
         await self._learn_account()
-        return FeedKey(info.name if _account_of(info.arn) == self._account else info.arn)
+        return FeedKey(info.name if account_of(info.arn) == self._account else info.arn)
 
     async def _learn_account(self) -> None:
         """Find out the own account, from any log group's ARN, else from AWS STS."""
@@ -413,8 +401,3 @@ def _unavailable(error: ForwarderError) -> RequestError:
     code = error.code if isinstance(error, CloudWatchError) else None
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return RequestError(status, str(error), retry_after_s=RETRY_S, code=code)
-
-
-def _account_of(arn: str) -> str:
-    parts = arn.split(":")
-    return parts[4] if len(parts) > 5 else ""  # noqa: PLR2004 - arn:aws:logs:REGION:ACCOUNT:…

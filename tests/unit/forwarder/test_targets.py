@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forwarder.errors import TargetError
-from forwarder.targets import FILE_LINES_MAX, common_prefix, parse_file, parse_target
+from forwarder.targets import FILE_LINES_MAX, account_of, common_prefix, parse_file, parse_target
 
 ARN = "arn:aws:logs:eu-west-1:123456789012:log-group:"
 
@@ -41,6 +41,36 @@ def test_an_arn_with_and_without_its_end_is_one_target() -> None:
     assert str(target) == f"{ARN}/ecs/web"
     assert not target.is_pattern
     assert parse_target(f"{ARN}/ecs/*:*").is_pattern
+
+
+@pytest.mark.parametrize(
+    ("scope", "other", "account", "is_covered"),
+    [
+        ("/ecs/*", "/ecs/web", None, True),
+        ("/ecs/*", "/lambda/web", None, False),
+        ("/ecs/*", f"{ARN}/ecs/web", "123456789012", True),
+        ("/ecs/*", f"{ARN}/ecs/web", "999999999999", False),
+        ("/ecs/*", f"{ARN}/ecs/web", None, True),
+        ("/ecs/*", f"{ARN}/lambda/web", None, False),
+        (f"{ARN}/ecs/*", "/ecs/web", "123456789012", True),
+        (f"{ARN}/ecs/*", "/ecs/web", "999999999999", False),
+        (f"{ARN}/ecs/*", f"{ARN}/ecs/web", "999999999999", True),
+        (f"{ARN}/ecs/*", f"{ARN}/ecs/web", None, True),
+        (f"{ARN}/ecs/*", f"{ARN.replace('123456789012', '999999999999')}/ecs/web", None, False),
+    ],
+)
+def test_which_log_groups_a_target_covers(
+    scope: str,
+    other: str,
+    account: str | None,
+    is_covered: bool,  # noqa: FBT001
+) -> None:
+    assert parse_target(scope).covers(parse_target(other), account) is is_covered
+
+
+def test_the_account_of_an_arn() -> None:
+    assert account_of(f"{ARN}/ecs/web:*") == "123456789012"
+    assert account_of("/ecs/web") == account_of("") == ""
 
 
 @pytest.mark.parametrize(
