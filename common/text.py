@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
+
+COLOUR_CODE: Final = r"\x1b\[[0-9;:]*m"
+"""A terminal's colour code (SGR), as a regular expression."""
+
+_COLOUR_CODE: Final = re.compile(COLOUR_CODE)
 
 NOTHING: Final = "-"
 """Fills the cell of a table that has no value."""
 
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
+
+
+def without_colours(text: str) -> str:
+    """Remove the colour codes of a text."""
+    return _COLOUR_CODE.sub("", text) if "\x1b" in text else text
 
 
 def escape_unprintable(text: str) -> str:

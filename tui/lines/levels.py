@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
+from common.text import without_colours
+
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
 """Levels in ascending order."""
 
@@ -58,7 +60,6 @@ _SYSLOG: Final = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "d
 """Severities of syslog (RFC 5424), which journald and GELF use as well."""
 _SEVERITIES: Final = {str(number): level for number, level in enumerate(_SYSLOG)}
 
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _JSON_PREFIX_CHARS: Final = 300
 """Characters before a JSON object: the time, request id and level of Lambda or syslog."""
 
@@ -123,6 +124,12 @@ _NAMED: Final = tuple(
     for name in _LevelFields.__struct_fields__
     if name not in ("level", "priority", "letter", "short_message", "log", "message", "msg")
 )
+LEVEL_FIELDS: Final = frozenset(
+    one.encode_name.lower()
+    for one in msgspec.structs.fields(_LevelFields)
+    if one.name in ("level", "priority", *_NAMED)
+)
+"""Names of the fields that hold a level, in lower case."""
 
 
 def level_of(message: str) -> str | None:
@@ -138,11 +145,6 @@ def level_of(message: str) -> str | None:
 def at_least(level: str | None, minimum: str) -> bool:
     """Whether a level is ``minimum`` or above; None counts as INFO."""
     return LEVELS.index(level or "info") >= LEVELS.index(minimum)
-
-
-def without_colours(text: str) -> str:
-    """The text without colour codes (SGR), which the screen shows as colours."""
-    return _COLOUR.sub("", text) if "\x1b" in text else text
 
 
 def _level_in_json(message: str, depth: int) -> tuple[str | None] | None:

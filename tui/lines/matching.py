@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from common.patterns import Pattern, PatternError
+from common.text import without_colours
 from tui.lines.expressions import (
     ORDERED,
     ORIGINS,
@@ -30,7 +31,7 @@ from tui.lines.expressions import (
     smart_case,
     terms_of,
 )
-from tui.lines.levels import LEVELS, level_named, level_of, without_colours
+from tui.lines.levels import LEVELS, level_named, level_of
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Line
 from tui.lines.structure import (

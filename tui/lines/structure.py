@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from tui.lines.levels import level_named, without_colours
+from common.text import COLOUR_CODE, without_colours
+from tui.lines.levels import LEVEL_FIELDS, level_named
 
 STRUCTURE_CHARS_MAX: Final = 64 << 10
 """A longer line is shown as it is: parsing it would take longer than a frame."""
@@ -44,14 +45,10 @@ MESSAGE_NAMES: Final = (
 )  # fmt: skip
 """Names of the field with the message, the most usual first."""
 
-_LEVEL_NAMES: Final = frozenset({
-    "level", "severity", "lvl", "levelname", "level_name", "loglevel", "log_level", "log.level",
-    "severitytext", "severity_text", "@l", "@level", "priority",
-})  # fmt: skip
 _TIME_NAMES: Final = frozenset({
     "time", "timestamp", "ts", "@timestamp", "@t", "datetime", "date", "asctime", "eventtime",
 })  # fmt: skip
-"""Fields in lower case that are not repeated in a row: the level and time have columns."""
+"""Names of the fields that hold the time of an event, in lower case."""
 
 _LAMBDA_LINE: Final = re.compile(
     r"(START|END|REPORT|INIT_START|INIT_REPORT|XRAY) (?=(?:RequestId|Runtime Version|TraceId|Init)"
@@ -80,7 +77,7 @@ ADDED_NAMES: Final = ("requestId", "host", "tag", "pid", "Version")
 
 _OPENING: Final = re.compile(
     rf"(?:{_LAMBDA_LINE.pattern})|(?:{_LAMBDA_PREFIX.pattern})"
-    r"|(?:\s|\x1b\[[0-9;:]*m)*[A-Za-z_@][\w.@/-]{0,63}="
+    rf"|(?:\s|{COLOUR_CODE})*[A-Za-z_@][\w.@/-]{{0,63}}="
 )
 """How a line opens that has a structure without being JSON. Others may open like this, too."""
 
@@ -265,7 +262,7 @@ def _structure_of_pairs(pairs: _Pairs, depth: int) -> Structure:
 def _has_column(name: str, value: object) -> bool:
     """Whether a row shows a field before the message: the time, or a level that was understood."""
     name = name.lower()
-    return name in _TIME_NAMES or (name in _LEVEL_NAMES and level_named(value) is not None)
+    return name in _TIME_NAMES or (name in LEVEL_FIELDS and level_named(value) is not None)
 
 
 def message_name_of(by_name: dict[str, object]) -> str | None:

@@ -14,11 +14,12 @@ from operator import or_
 from typing import Final, NamedTuple, Self
 
 from common.patterns import Pattern
+from common.text import COLOUR_CODE
 
 END: Final = b"\xff"
 """Terminator of each message: not a byte of UTF-8, so that no match spans two messages."""
 
-_COLOUR: Final = re.compile(rb"\x1b\[[0-9;:]*m")
+_COLOUR: Final = re.compile(COLOUR_CODE.encode())
 _END_CHAR: Final = END.decode("latin-1")
 
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from common.patterns import Pattern
+from common.text import without_colours
 from tui.lines.blocks import PACKED_GAIN, Stretch
 from tui.lines.keys import KeySet
-from tui.lines.levels import at_least, level_of, without_colours
+from tui.lines.levels import at_least, level_of
 from tui.lines.packed import PackedRows
 from tui.lines.rows import Change, Line, Row, Rule
 from tui.lines.timeline import Timeline

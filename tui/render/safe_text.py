@@ -17,6 +17,8 @@ from typing import Final
 from rich._unicode_data import load as load_cell_table
 from rich.cells import cell_len
 
+from common.text import COLOUR_CODE, without_colours
+
 Segment = tuple[str, str]
 """A text and its role, which the palette turns into a style."""
 
@@ -54,9 +56,8 @@ def _zero_width() -> str:
 
 
 _ZERO_WIDTH: Final = _zero_width()
-_COLOUR_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _SPECIAL: Final = re.compile(
-    rf"(?P<sgr>{_COLOUR_SEQUENCE.pattern})"
+    rf"(?P<sgr>{COLOUR_CODE})"
     r"|(?P<newline>\r?\n)"
     r"|(?P<tabs>\t+)"
     rf"|(?P<removed>[{_REMOVED}]+)"
@@ -120,7 +121,7 @@ def harmless_lines(text: str, newline: str, *, ascii_only: bool = False) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     if "\x1b" in text:
-        text = _COLOUR_SEQUENCE.sub("", text)
+        text = without_colours(text)
     if not text.isascii():
         text = _REMOVED_RUN.sub("", text)
         text = _MARKS_BEYOND.sub(

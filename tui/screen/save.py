@@ -12,10 +12,10 @@ from typing import IO, Final
 
 from common.concurrency import in_thread
 from common.files import replace_file
+from common.text import without_colours
 from common.times import iso
 from tui.client.engine import Engine
 from tui.client.target import LineSource
-from tui.lines.levels import without_colours
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import format_json, format_text
 from tui.output.ordering import PrintedLine

@@ -2,12 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.text import (
-    escape_unprintable,
-    format_size,
-    replace_unprintable,
-    table,
-)
+from common.text import escape_unprintable, format_size, replace_unprintable, table, without_colours
 
 
 @pytest.mark.parametrize(
@@ -40,3 +35,7 @@ def test_sizes(count: int | None, expected: str) -> None:
 
 def test_unprintable_characters_of_a_name_are_replaced() -> None:
     assert replace_unprintable("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"
+
+
+def test_colour_codes_are_removed_and_nothing_else() -> None:
+    assert without_colours("\x1b[31ma\x1b[0mb\x1b[2Kc\x1b") == "ab\x1b[2Kc\x1b"

@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.levels import (
-    HEAD_CHARS,
-    JSON_CHARS_MAX,
-    LEVELS,
-    at_least,
-    level_of,
-    without_colours,
-)
+from tui.lines.levels import HEAD_CHARS, JSON_CHARS_MAX, LEVELS, at_least, level_of
 
 RED, YELLOW, OFF = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
@@ -193,10 +186,6 @@ def test_any_text_has_a_known_level_or_none(message: str) -> None:
 def test_the_level_field_counts_wherever_it_stands(level: str, text: str, *, first: bool) -> None:
     fields = [("level", level), ("message", text)]
     assert level_of(json.dumps(dict(fields if first else fields[::-1]))) == level
-
-
-def test_colour_codes_are_removed_and_nothing_else() -> None:
-    assert without_colours(f"{RED}a{OFF}b\x1b[2Kc\x1b") == "ab\x1b[2Kc\x1b"
 
 
 def test_the_order_of_levels() -> None:
