@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCKER := $(VENV)-lock
 
 .PHONY: demo test check bench soak peers mutants browser screenshots lock clean
 
@@ -47,11 +48,14 @@ $(READY): pyproject.toml requirements/all.txt
 	@$(BIN)/python -m compileall -q wire common forwarder tui simulator gapless
 	@touch $@
 
-# Renews the pins from pyproject.toml; needs pip-tools in the environment that runs it.
+# Renews the pins from pyproject.toml, with pip-tools in an environment of its own.
 lock:
-	$(PYTHON) -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --extra postgresql \
+	@$(PYTHON) -m venv $(LOCKER)
+	@$(LOCKER)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip pip-tools
+	$(LOCKER)/bin/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --extra all \
 		--build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--no-header --output-file requirements/all.txt pyproject.toml
+	@rm -rf $(LOCKER)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -44,6 +44,14 @@ class UsageError(GaplessError):
     exit_code = EXIT_USAGE
 
 
+class MissingExtraError(UsageError):
+    """A command needs packages that only an extra of gapless installs."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """``what`` needs the packages of ``extra``."""
+        super().__init__(f"{what} needs the {extra} extra: pipx install 'gapless[{extra}]'")
+
+
 class EndedBySignalError(BaseException):
     """A signal asked the command to end; not an ``Exception``, just as KeyboardInterrupt."""
 

@@ -12,6 +12,7 @@ import select
 import time
 from typing import Any, Final, NoReturn
 
+from common.errors import MissingExtraError
 from forwarder.cluster.log import (
     NO_DIGEST,
     Entry,
@@ -31,8 +32,8 @@ try:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
     from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 except ImportError as error:
-    _MSG: Final = "a journal in PostgreSQL needs psycopg: pipx install 'gapless[postgresql]'"
-    raise ConfigError(_MSG) from error
+    _WHAT: Final = "a journal in PostgreSQL"
+    raise MissingExtraError(_WHAT, "postgresql") from error
 
 SCHEMA_VERSION: Final = 1
 """The database's version; a greater one means that a newer gapless has changed the tables."""

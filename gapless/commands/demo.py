@@ -15,6 +15,7 @@ from common.errors import UsageError
 from common.locks import hold_temporary
 from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
+from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
     PORT,
@@ -79,6 +80,9 @@ def command(
     if port and not web:
         msg = "--port is the page's port: give --web with it"
         raise UsageError(msg)
+    require_extra("gapless demo", "demo")
+    if web:
+        require_extra("gapless demo --web", "web")
     played = None if scenario is None else find_scenario(scenario)
     if played is not None and connect_after is None:
         connect_after = played.setup.connect_after_ms or None

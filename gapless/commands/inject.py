@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from common.errors import CannotConnectError, UsageError
 from gapless.options import TEXT
-from gapless.runs import newest_ready
+from gapless.rehearsal.runs import newest_ready
 
 _SCHEDULE: Final = ("after_ms", "for_ms")
 

@@ -15,7 +15,7 @@ from gapless.options import DURATION
 from gapless.terminal import say
 
 if TYPE_CHECKING:
-    from gapless.journals import KeptJournal
+    from gapless.forwarders.journals import KeptJournal
 
 
 @click.command("purge")
@@ -33,7 +33,7 @@ def command(*, older_than: int | None, yes: bool, as_json: bool) -> int:
     The logs themselves stay in CloudWatch: a journal that is deleted is read again when its log
     group is watched, as far as CloudWatch still has it. Saved cursors of its viewers start over.
     """
-    from gapless.journals import all_journals  # noqa: PLC0415 - imports SQLite and the forwarder
+    from gapless.forwarders.journals import all_journals  # noqa: PLC0415 - imports SQLite and the forwarder
 
     age_s = (older_than or 0) / 1000
     now_s = time.time()

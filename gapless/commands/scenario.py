@@ -15,6 +15,7 @@ import click
 from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError
 from common.locks import hold_temporary
 from common.state import state_dir
+from gapless.extras import require_extra
 from gapless.options import (
     ALL,
     FILE,
@@ -87,6 +88,7 @@ def run_command(
     Each run starts its own simulator, forwarder and viewer. The viewer is judged while faults
     are on, and again once they are healed.
     """
+    require_extra("gapless scenario run", "demo")
     check_writable(report, "report")
     chosen = _chosen(names)
     from gapless.rehearsal import result as formats  # noqa: PLC0415 - not needed for --help

@@ -14,6 +14,7 @@ import click
 from common.errors import EXIT_DONE, EXIT_INTERRUPTED
 from common.locks import remove_if_free
 from common.processes import child_environment
+from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
     PORT,
@@ -22,7 +23,7 @@ from gapless.options import (
     seed_option,
     while_held_option,
 )
-from gapless.runs import SimulatorRun, run_folder
+from gapless.rehearsal.runs import SimulatorRun, run_folder
 
 
 @click.command("simulate")
@@ -70,6 +71,7 @@ def command(  # noqa: PLR0913 - one an option
 
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """
+    require_extra("gapless simulate", "demo")
     # moto is slow to import, hence imported only here.
     from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
 

@@ -1,5 +1,5 @@
-"""The forwarder processes that commands start: in the background, or beside themselves.
+"""The forwarder processes that commands start, and the journals that background ones leave.
 
-Faces: attach, ingesting.
-May import: aws, settings, terminal, journals, common.
+Faces: attach, ingesting, journals.
+May import: aws, settings, terminal, common.
 """

@@ -194,7 +194,7 @@ class OwnForwarder:
     def _adopt_former_journals(self) -> None:
         if not state_path("groups").is_dir():
             return
-        from gapless.journals import adopt_former  # noqa: PLC0415 - only after an update
+        from gapless.forwarders.journals import adopt_former  # noqa: PLC0415 - only after an update
 
         for group in adopt_former(self._choice, os.environ, self._journals):
             say(

@@ -323,7 +323,7 @@ def _run(code: str) -> str:
 
 def test_without_psycopg_the_error_names_the_extra() -> None:
     code = "import sys; sys.modules['psycopg'] = None; import forwarder.cluster.postgres"
-    assert "ConfigError: a journal in PostgreSQL needs psycopg: pipx install" in _run(code)
+    assert "a journal in PostgreSQL needs the postgresql extra: pipx install" in _run(code)
 
 
 def test_a_forwarder_on_sqlite_imports_no_psycopg() -> None:

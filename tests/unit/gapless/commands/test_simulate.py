@@ -6,7 +6,7 @@ import pytest
 
 from gapless import cli
 from gapless.commands.simulate import forwarder_command
-from gapless.runs import SimulatorRun
+from gapless.rehearsal.runs import SimulatorRun
 
 
 def test_the_simulator_s_forwarder_knows_its_lifeline_and_how_executions_end() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from forwarder.groups.journals import journal_name
 from forwarder.records import FeedKey
-from gapless.journals import all_journals
+from gapless.forwarders.journals import all_journals
 
 NAME = journal_name(FeedKey("/a"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from common.locks import hold
-from gapless.runs import SimulatorRun, newest_ready, remove_leftovers, run_folder
+from gapless.rehearsal.runs import SimulatorRun, newest_ready, remove_leftovers, run_folder
 
 
 @pytest.fixture(autouse=True)
