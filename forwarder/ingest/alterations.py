@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from common.ranges import RangeSet
 from forwarder.ingest.gaps import Gaps
 from forwarder.ingest.scan import Scan, SeqSet
 from forwarder.journal.contract import Journal
@@ -103,13 +104,15 @@ class _AlteredGap(msgspec.Struct):
 
     ``declared_at`` is the number of scans begun when the last one was found: an earlier scan may
     have read the first text before the change. An ``is_inherited`` gap is of an earlier process,
-    so that only a whole scan says which of its events are altered.
+    so that only whole scans say which of its events are altered; ``confirmed`` is the time that
+    they have read, as one alone may never reach both the past and what is stamped ahead.
     """
 
     record: GapRecord
     count: int = 0
     declared_at: int = 0
     is_inherited: bool = False
+    confirmed: RangeSet = msgspec.field(default_factory=RangeSet)
 
 
 class Alterations:
@@ -185,16 +188,17 @@ class Alterations:
         return changed
 
     def confirm_whole(self, scan: Scan, from_: int) -> None:
-        """Repair the inherited gaps in which a whole scan found nothing altered.
+        """Repair the inherited gaps in which whole scans found nothing altered.
 
-        It must have returned every row from ``from_`` on: one that has expired proves nothing.
+        They must have returned every row from ``from_`` on: one that has expired proves nothing.
         """
+        low = max(from_, scan.from_)
         for gap in list(self._open):
-            record = gap.record
-            is_inside = max(from_, scan.from_) <= record.from_ and record.through <= scan.top
-            if gap.is_inherited and is_inside and scan.number > gap.declared_at:
-                gap.is_inherited = False
-                self._close_if_clear(gap)
+            if gap.is_inherited and scan.number > gap.declared_at:
+                gap.confirmed.add(low, scan.top)
+                if gap.confirmed.covers(gap.record.from_, gap.record.through):
+                    gap.is_inherited = False
+                    self._close_if_clear(gap)
         self.save()
 
     def save(self) -> None:

@@ -219,12 +219,18 @@ class Gaps:
         self._put(self._new(from_, through, "repaired", MISSED, count))
 
     def repair(self, scan: Scan, done: ScanDone) -> None:
-        """Repair the gaps that scans begun after their declaration have now completed."""
+        """Repair the gaps that scans begun after their declaration have now completed.
+
+        A gap of events that answers lacked or contradicted is about known events, which may be
+        stamped ahead of the clock: the scan has returned those up to its top, not only up to the
+        end of its mark.
+        """
         for gap in list(self._open.values()):
             if scan.number <= self._declared_at.get(gap.id, 0):
                 continue
+            top = scan.top if gap.reason.startswith((WITHHELD, INCONSISTENT)) else done.through
             completed = self._completed.setdefault(gap.id, RangeSet())
-            completed.add(max(done.from_, gap.from_), min(done.through, gap.through))
+            completed.add(max(done.from_, gap.from_), min(top, gap.through))
             if completed.covers(gap.from_, gap.through):
                 self._put(replace(gap, state="repaired"))
 

@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from common.ranges import Range
+from forwarder.ingest.alterations import has_first_text
 from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import Expiry
+from forwarder.records import GapRecord
 from tests.simulation.ablations import a_lying_forwarder, repairs_without_end
 from tests.simulation.judge import FaultError
 from tests.simulation.lies import LIES
@@ -24,6 +27,8 @@ from tests.simulation.world import World, run
 
 RUNS = 2_000
 CHUNK = 100
+SOON_MS = 30_000
+"""Time after healing in which scans read every range of a run again; shorter than ``AHEAD_MS``."""
 
 
 @pytest.mark.parametrize("first", range(0, RUNS, CHUNK))
@@ -117,6 +122,49 @@ def test_inconsistent_answers_lose_nothing(troubles: tuple[str, ...]) -> None:
         if "log group recreated" not in troubles:
             assert world.seen["Bye"] == 0
     assert told > 25
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        ("ahead",),
+        ("ahead", "late", "restart"),
+        ("ahead", "other time"),
+        ("ahead", "altered", "restart"),
+    ],
+)
+def test_gaps_that_reach_ahead_of_the_clock_are_repaired_before_it_gets_there(
+    troubles: tuple[str, ...],
+) -> None:
+    ahead = 0
+    for seed in range(25):
+        plan = Plan.of(seed, troubles)
+        with small_world(plan):
+            world = World(plan)
+            world.chaos()
+            world.heal()
+            ahead += len(_ahead(world))
+            healed_at = world.now
+            _return_first_texts(world)
+            while world.now < healed_at + SOON_MS:
+                world.step()
+            left = _ahead(world)
+        assert not left, (seed, left)
+    assert ahead > 2
+
+
+def _return_first_texts(world: World) -> None:
+    """Let CloudWatch return the texts that the journal holds from now on."""
+    for stored in world.cloudwatch.stored:
+        row = world.journal.find([stored.event.id]).get(stored.event.id)
+        now = replace(stored.event, message=stored.text_at(world.now))
+        if row is not None and not has_first_text(now, row):
+            stored.masked.append(world.now)
+
+
+def _ahead(world: World) -> list[GapRecord]:
+    """The gaps that reach ahead of the clock."""
+    return [gap for gap in world.journal.gaps() if gap.through > world.now]
 
 
 def test_undeclared_expiry_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:

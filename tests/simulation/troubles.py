@@ -113,6 +113,18 @@ class Saboteur:
             if one.event.stream == stream and abs(one.event.timestamp - middle) <= width:
                 one.hidden.append(span)
 
+    def _ahead(self) -> None:
+        """Hide the events stamped ahead of the clock for a while, or alter their texts."""
+        now = self.world.now
+        span = (now, now + self.world.random.choice((2_000, 6_000)))
+        for one in self.world.cloudwatch.stored:
+            if one.event.timestamp <= now:
+                continue
+            if "altered" in self.world.plan.troubles:
+                one.masked.append(now)
+            else:
+                one.hidden.append(span)
+
     def _break_off(self) -> None:
         if self.world.forwarder is not None and self.world.forwarder.tasks:
             self.world.forwarder.break_off(

@@ -22,6 +22,9 @@ from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.messages import ServerMessage, Welcome
 
 CHAOS_STEPS = 110
+AHEAD_MS = 200_000
+"""How far the trouble ``ahead`` stamps events ahead of the clock."""
+
 HEAL_MS = 300_000
 """Bound for convergence; long because a credit of two events refetches few bodies at a time."""
 
@@ -140,6 +143,8 @@ class World:
         """Timestamp of the next event of a batch, and its delay of visibility in ms."""
         random, troubles = self.random, self.plan.troubles
         delay = random.choice((0, 0, 200, 1_500))
+        if "ahead" in troubles and random.random() < 0.1:
+            at = self.now + AHEAD_MS
         if "late" in troubles:
             kind = random.random()
             if kind < 0.1:

@@ -206,6 +206,24 @@ def test_an_expired_row_proves_nothing_to_a_later_process(group: LogGroup) -> No
     assert len(altered_gaps(later)) == 1
 
 
+def test_scans_of_the_past_and_polls_together_confirm_an_inherited_gap(group: LogGroup) -> None:
+    """A gap may reach from the past to events stamped ahead, further than any one scan reads."""
+    ahead = event(9, LATER_MS + 3_600_000)
+    run_scan(group, [*LINES, ahead], LATER_MS)
+    middle = range(LINES[0].timestamp, ahead.timestamp, alterations.NEAR_MS)
+    between = [event(100 + number, moment) for number, moment in enumerate(middle)]
+    run_scan(group, [*LINES, *between, ahead], LATER_MS)
+    run_scan(group, [masked(one) for one in (*LINES, *between, ahead)], LATER_MS)
+    assert len(altered_gaps(group)) == 1
+    later = LogGroup(group.journal)
+    past = [*LINES, *(one for one in between if one.timestamp <= LATER_MS)]
+    run_scan(later, past, LATER_MS, through=LATER_MS)
+    assert len(altered_gaps(later)) == 1
+    polled = [*(one for one in between if one.timestamp >= LATER_MS - 5_000), ahead]
+    run_scan(later, polled, LATER_MS, LATER_MS - 5_000, kind="live")
+    assert altered_gaps(later) == []
+
+
 # Bounds
 
 

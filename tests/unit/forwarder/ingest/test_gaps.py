@@ -117,6 +117,33 @@ def test_events_that_scans_no_longer_return_are_declared_after_some_scans(
     assert later.journal.gaps() == []
 
 
+def test_a_gap_of_events_stamped_ahead_is_repaired_before_that_time(group: LogGroup) -> None:
+    logged = [event(1), event(2, NOW_MS + 7_000_000)]
+    run_scan(group, logged, NOW_MS + 9_000)
+    for number in range(SCANS_MIN):
+        run_scan(group, [], NOW_MS + 10_000 + number)
+    [gap] = group.journal.gaps()
+    assert (gap.from_, gap.through) == (NOW_MS, NOW_MS + 7_000_000)
+    # A scan that can't return the second event says nothing of it.
+    run_scan(group, logged[:1], NOW_MS + 20_000, through=NOW_MS + 20_000)
+    assert group.journal.gaps() == [gap]
+    # Nor does a poll say anything of the time before it; both together do.
+    assert run_scan(group, logged[1:], NOW_MS + 21_000, NOW_MS + 11_000, kind="live") is not None
+    assert group.journal.gaps() == []
+
+
+def test_a_contradiction_ahead_of_the_clock_is_repaired_before_that_time(group: LogGroup) -> None:
+    logged = [event(1), event(2, NOW_MS + 7_000_000)]
+    run_scan(group, logged, NOW_MS + 9_000)
+    moved = event(2, NOW_MS + 7_000_001)
+    assert run_scan(group, [logged[0], moved], NOW_MS + 10_000) is None
+    assert [one.through for one in group.journal.gaps()] == [NOW_MS + 7_000_001]
+    assert run_scan(group, logged, NOW_MS + 11_000, through=NOW_MS + 11_000) is not None
+    assert len(group.journal.gaps()) == 1
+    assert run_scan(group, logged, NOW_MS + 12_000) is not None
+    assert group.journal.gaps() == []
+
+
 def test_adjoining_unrecoverable_ranges_are_one_gap(group: LogGroup) -> None:
     gaps = group._gaps
     first = gaps.declare_lost(NOW_MS, NOW_MS + 9, "expired")
