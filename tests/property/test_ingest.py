@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 
 from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Scan, ScanKind
-from forwarder.records import LogEvent, Reset, ScanDone
+from forwarder.records import GapRecord, LogEvent, Reset, ScanDone
 from tests.support.forwarder.memory_journal import MemoryJournal
 from wire.order import Interval
 from wire.query import Filter
@@ -48,6 +48,8 @@ class Ingestion(RuleBasedStateMachine):
         self.taken: dict[str, LogEvent] = {}
         self.count = 0
         self.excused: set[str] = set()
+        self.contradicted: list[tuple[int, GapRecord]] = []
+        """Contradictions: the number of the scan that found one, and the gap declared for it."""
         self.journal = MemoryJournal("group")
         self.group = LogGroup(self.journal, allowance_ms=ALLOWANCE_MS, overlap_ms=50)
         self.epoch = self.journal.epoch
@@ -120,7 +122,12 @@ class Ingestion(RuleBasedStateMachine):
             and not self.journal.find([event.id])[event.id].is_lost
         ]
         through = min(scan.top, scan.begun_ms, scan.begun_ms - ALLOWANCE_MS)
-        assert (done is None) == (bool(missing) or through < scan.from_)
+        is_blocked = any(
+            scan.number <= number and gap.from_ <= scan.top and scan.from_ <= gap.through
+            for number, gap in self.contradicted
+            if gap.id in {one.id for one in self.journal.gaps()}
+        )
+        assert (done is None) == (bool(missing) or is_blocked or through < scan.from_)
         assert [one for one in self.group.take_notices() if isinstance(one, ScanDone)] == (
             [] if done is None else [done]
         )
@@ -181,6 +188,7 @@ class Ingestion(RuleBasedStateMachine):
         assert self.group.finish_scan(scan, self.now_ms) is None
         [gap] = [one for one in self.journal.gaps() if one.from_ <= timestamp <= one.through]
         assert gap.from_ <= old.timestamp <= gap.through
+        self.contradicted.append((scan.number, gap))
         assert not any(isinstance(one, ScanDone | Reset) for one in self.group.take_notices())
 
     @precondition(lambda self: self.taken)
@@ -196,6 +204,7 @@ class Ingestion(RuleBasedStateMachine):
         self.written = {old.id: event}
         self.taken = {old.id: event}
         self.excused = set()
+        self.contradicted = []
         assert isinstance(self.group.take_notices()[-1], Reset)
         assert self.journal.epoch != self.epoch
         self.epoch = self.journal.epoch
