@@ -4,4 +4,4 @@ Faces: cli.
 May import: everything.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

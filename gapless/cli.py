@@ -23,7 +23,7 @@ from common.errors import (
     EndedBySignalError,
     GaplessError,
 )
-from gapless import __version__, terminal
+from gapless import terminal
 from gapless.terminal import say
 
 COMMANDS: Final[dict[str, str]] = {
@@ -75,6 +75,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _print_versions(context: click.Context, parameter: click.Parameter, value: object) -> None:
+    del parameter
+    if not value or context.resilient_parsing:
+        return
+    from gapless.doctor.versions import report, versions  # noqa: PLC0415 - not needed for --help
+
+    click.echo(report(versions(os.environ)))
+    context.exit()
+
+
 @click.group(
     name="gapless",
     cls=LazyGroup,
@@ -83,7 +93,14 @@ class LazyGroup(click.Group):
     "settings directory (or the file that GAPLESS_CONFIG names). Shell completion: "
     'eval "$(_GAPLESS_COMPLETE=bash_source gapless)"; likewise zsh_source, fish_source.',
 )
-@click.version_option(__version__, prog_name="gapless")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_versions,
+    help="Show the versions that a bug report needs, and exit.",
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Watch CloudWatch Logs in a terminal, verified to be complete."""

@@ -16,7 +16,7 @@ from tests.house.sources import PRODUCT, read_folders, read_tree
 
 ROOT = Path(__file__).parents[2]
 
-TOOLS = ("tests", "screenshots")
+TOOLS = ("tests", "screenshots", "release")
 """Folders of code that is not the product."""
 
 
