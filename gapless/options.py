@@ -163,6 +163,13 @@ def _check_expression(text: str) -> str:
     return text
 
 
+def _check_fields(text: str) -> str:
+    from tui.render.fields import parse_fields  # noqa: PLC0415 - likewise
+
+    parse_fields(text)
+    return text
+
+
 def _check_lifecycle(text: str) -> str:
     kind, _, rule = text.partition(":")
     if kind == "pattern" and rule:
@@ -241,6 +248,8 @@ FILTER_PATTERN: Final = ParsedType("filter pattern", _check_filter_pattern)
 """A filter pattern of CloudWatch Logs, as text; AWS checks its syntax."""
 EXPRESSION: Final = ParsedType("expression", _check_expression)
 """An expression of filters and searches, checked, as text."""
+FIELDS: Final = ParsedType("fields", _check_fields)
+"""Names of fields with commas between them, checked, as text."""
 LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
 """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked, as text."""
 LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:"))

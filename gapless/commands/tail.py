@@ -20,6 +20,7 @@ from gapless.options import (
     DURATION,
     EXECUTION,
     EXPRESSION,
+    FIELDS,
     FILE,
     LEVEL,
     LEVELS,
@@ -149,6 +150,14 @@ class _TailCommand(click.Command):
     help="Only lines of this level or above; lines without a level count as info.",
 )
 @click.option(
+    "--fields",
+    type=FIELDS,
+    metavar="NAME,...",
+    help="Columns of these fields on screen (C chooses others), as level,msg,user.id; with "
+    "--output, print only these, with tabs between them, or as JSON. The event's own are time, "
+    "level, stream, group, origin and msg.",
+)
+@click.option(
     "--output",
     type=click.Choice(["text", "json", "raw"]),
     help="Print lines instead of a screen; text if stdout is not a terminal.",
@@ -221,8 +230,7 @@ def command(
         for one in choices:
             prepare_credentials(one)
     token = _token(token_file)
-    check_writable(options["record"], "record")
-    check_times(options["since"], options["until"], time.time_ns() // 1_000_000)
+    _check_options(options)
     # Imported only now that the options are checked.
     from gapless.viewing.model import Viewing  # noqa: PLC0415
     from gapless.viewing.opening import AnyTargetOpener, pick_targets  # noqa: PLC0415
@@ -269,6 +277,19 @@ def command(
         else:
             return EXIT_DONE
         return watch(viewing, opener)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Check options against each other.
+
+    Raises:
+        UsageError: They exclude each other, or can yield nothing.
+    """
+    if options["fields"] and options["output"] == "raw":
+        msg = "--fields and --output raw exclude each other: raw prints whole messages"
+        raise UsageError(msg)
+    check_writable(options["record"], "record")
+    check_times(options["since"], options["until"], time.time_ns() // 1_000_000)
 
 
 def _filtered(viewing: Viewing, checked: CheckedFilter) -> Viewing:

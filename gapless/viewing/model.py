@@ -120,9 +120,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         filter_pattern: CloudWatch's filter pattern; empty: all events.
-
-
-        pattern: CloudWatch's filter pattern; empty: all events.
+        fields: The value of ``--fields``; None: the columns of the run before.
         patterns: Log groups that join while they are watched.
         capacity: Lines kept in memory; None: the timeline's default.
         patience: Longest wait for ``until`` without progress, ms.
@@ -146,6 +144,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     grep: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     level: str | None = None
+    fields: str | None = None
     output: Literal["text", "json", "raw"] | None = None
     order: Literal["strict", "arrival"] = "strict"
     hold: int = 10_000

@@ -21,6 +21,7 @@ from tui.lines.rows import Rule
 from tui.output.record import write_complete_record, write_record
 from tui.render.line_format import rule_text
 from tui.screen.app import ViewerApp
+from tui.screen.columns import NO_COLUMNS, FirstColumns
 from tui.screen.ports import Catalogue, Controls
 
 
@@ -72,6 +73,7 @@ class ScreenApp(ViewerApp):
         exclude: Sequence[str] = (),
         level: str | None = None,
         bookmarks_path: Path | None = None,
+        columns: FirstColumns = NO_COLUMNS,
         catalogue: Catalogue | None = None,
         notice: str = "",
     ) -> None:
@@ -85,6 +87,7 @@ class ScreenApp(ViewerApp):
             title=title,
             controls=controls,
             bookmarks_path=bookmarks_path,
+            columns=columns,
             catalogue=catalogue,
         )
         self.fault: Exception | None = None

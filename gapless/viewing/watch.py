@@ -162,10 +162,22 @@ def bookmarks_file(viewing: Viewing, folder: Path) -> Path:
     """Return the file that keeps the view for the next viewer of the same targets and filter."""
     from tui.client.saved import bookmarks_path  # noqa: PLC0415 - with the engine
 
+    return bookmarks_path(folder, _identities(viewing), _shared_filter(viewing))
+
+
+def columns_file(viewing: Viewing, folder: Path) -> Path:
+    """Return the file that keeps the columns for the next viewer of the same targets."""
+    from tui.client.saved import columns_path  # noqa: PLC0415 - with the engine
+
+    return columns_path(folder, _identities(viewing))
+
+
+def _identities(viewing: Viewing) -> list[tuple[str, str | None]]:
+    """Each target's identity and log group."""
     names = ["\n".join((one.key, *(one.executions or ()))) for one in viewing.targets]
     names += [one.name for one in viewing.patterns]
     groups = [one.group for one in viewing.targets] + [None for _ in viewing.patterns]
-    return bookmarks_path(folder, list(zip(names, groups, strict=True)), _shared_filter(viewing))
+    return list(zip(names, groups, strict=True))
 
 
 def _shared_filter(viewing: Viewing) -> Filter:
@@ -287,6 +299,7 @@ def within_limit(viewing: Viewing) -> Viewing:
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
+    from tui.render.fields import parse_fields  # noqa: PLC0415 - with it
 
     viewing = within_limit(viewing)
     for notice in viewing.notices:
@@ -296,6 +309,7 @@ async def _print_lines(viewing: Viewing) -> int:
             say(f"waiting for log group {pattern.name}; Ctrl+C ends")
     options = PlainOptions(
         output=viewing.output or "text",
+        fields=parse_fields(viewing.fields) if viewing.fields else (),
         order=viewing.order,
         hold_ms=viewing.hold,
         lines=viewing.lines,
@@ -361,6 +375,7 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
     """Show the screen; return the exit code, or what the user picked to open next."""
     # Textual is slow to import.
     from gapless.viewing.screen import ScreenApp, ScreenRecord  # noqa: PLC0415
+    from tui.screen.columns import FirstColumns  # noqa: PLC0415
 
     viewing = within_limit(viewing)
     notices = viewing.notices
@@ -375,6 +390,9 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
         exclude=viewing.exclude,
         level=viewing.level,
         bookmarks_path=None if cursors is None else bookmarks_file(viewing, cursors),
+        columns=FirstColumns(
+            None if cursors is None else columns_file(viewing, cursors), viewing.fields
+        ),
         catalogue=None if opener is None else opener.catalogue(viewing),
         notice=" · ".join(notices),
     )

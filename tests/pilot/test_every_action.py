@@ -16,7 +16,7 @@ Way = Callable[[Screen, Action], Awaitable[None]]
 ELSEWHERE = ("leave", "suspend_process", "command_palette")
 """Actions that end or suspend the screen, or open the menu, have tests of their own."""
 
-OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help")
+OPENING = ("search", "include", "exclude", "jump", "save", "faults", "help", "columns")
 """Actions that open a field, into which the next key would be typed."""
 
 

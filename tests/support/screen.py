@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine
 from tui.screen.app import ViewerApp
+from tui.screen.columns import NO_COLUMNS, FirstColumns
 from tui.screen.ports import Catalogue
 
 NOW_MS: Final = EPOCH_MS + 60_000
@@ -75,6 +76,7 @@ async def running(
     theme: str | None = None,
     now_ms: int = NOW_MS,
     bookmarks_path: Path | None = None,
+    columns: FirstColumns = NO_COLUMNS,
     catalogue: Catalogue | None = None,
     title: str = "/gapless/demo",
     notifications: bool = False,
@@ -92,6 +94,7 @@ async def running(
         clock=lambda: now_ms,
         zone=UTC,
         bookmarks_path=bookmarks_path,
+        columns=columns,
         catalogue=catalogue,
     )
     async with app.run_test(size=size, notifications=notifications) as pilot:

@@ -1,4 +1,4 @@
-"""Cursors and bookmarks, each saved for the next run in a file that is replaced as a whole.
+"""Cursors, bookmarks and columns, saved for the next run in files that are replaced as a whole.
 
 A cursor's file holds epoch, seq, held range, since and filter together, so that no crash can
 separate them. Numbers in brackets are rules of PROTOCOL.md.
@@ -28,6 +28,7 @@ CURSOR_VERSION: Final = 2
 """Version 1 is the same, but plain output saved its cursors in the same files."""
 
 BOOKMARKS_VERSION: Final = 1
+COLUMNS_VERSION: Final = 1
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -221,6 +222,42 @@ def load_bookmarks(path: Path) -> list[int]:
         return [int(key) for key in content.bookmarks] if is_known else []
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return []
+
+
+class _ColumnsFile(msgspec.Struct):
+    """A columns file."""
+
+    version: int
+    columns: list[str]
+
+
+def columns_path(folder: Path, targets: Sequence[tuple[str, str | None]]) -> Path:
+    """Return the columns file of a set of targets, under any filter.
+
+    Args:
+        folder: The folder of the saved cursors.
+        targets: Each target's identity and log group.
+    """
+    return folder / f"{digest_of(['columns', sorted(targets, key=str)])}.columns.json"
+
+
+def save_columns(path: Path, names: Iterable[str]) -> None:
+    """Save the fields that have columns for the next run.
+
+    Raises:
+        OSError: The file cannot be written; the old one stays.
+    """
+    with replace_file(path, sync=True) as file:
+        file.write(encode(_ColumnsFile(COLUMNS_VERSION, list(names))))
+
+
+def load_columns(path: Path) -> list[str]:
+    """Load the columns of an earlier run; none if the file is missing or damaged."""
+    try:
+        content = msgspec.json.decode(read_regular(path), type=_ColumnsFile)
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return []
+    return content.columns if content.version == COLUMNS_VERSION else []
 
 
 def identity_of(event_filter: Filter) -> dict[str, Any]:

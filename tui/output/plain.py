@@ -28,6 +28,7 @@ from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.printed_keys import KEYS_MAX
 from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
+from tui.render.fields import Field
 from tui.render.group_names import short_group_names
 from tui.render.safe_text import harmless
 
@@ -58,6 +59,8 @@ class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of plain output."""
 
     output: OutputFormat = "text"
+    fields: tuple[Field, ...] = ()
+    """The only fields to print; empty: those of the format."""
     order: Literal["strict", "arrival"] = "strict"
     hold_ms: int = 10_000
     lines: int | None = None
@@ -260,7 +263,14 @@ class Plain:
         data = bytearray()
         for one in lines:
             source, group = sources[one.line.target], names[one.line.target]
-            data += format_line(one, options.output, source, color=options.color, group=group)
+            data += format_line(
+                one,
+                options.output,
+                source,
+                color=options.color,
+                group=group,
+                fields=options.fields,
+            )
             if len(data) >= WRITE_BYTES:
                 self._write(data)
                 data = bytearray()

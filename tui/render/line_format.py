@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from enum import StrEnum
 from functools import lru_cache
@@ -56,6 +56,15 @@ _TIME_CELLS: Final = {TimeMode.UTC: 12, TimeMode.LOCAL: 12, TimeMode.RELATIVE: 7
 _DATE_CELLS: Final = 6
 
 
+class FieldColumn(msgspec.Struct, frozen=True):
+    """The column of a field."""
+
+    name: str
+    cells: int
+    is_number: bool = False
+    """Whether its values are numbers, which stand at the right."""
+
+
 class ColumnLayout(msgspec.Struct, frozen=True):
     """Widths and content of the columns before the message."""
 
@@ -65,6 +74,8 @@ class ColumnLayout(msgspec.Struct, frozen=True):
     stream_cells: int = 12
     group_cells: int = 0
     """Width of the column of log groups; 0 without one."""
+    fields: tuple[FieldColumn, ...] = ()
+    """The columns of fields, between level and message."""
     ascii_only: bool = False
 
     @property
@@ -76,6 +87,11 @@ class ColumnLayout(msgspec.Struct, frozen=True):
     @property
     def cells(self) -> int:
         """Width of all columns before the message, with the blanks between them."""
+        return self.cells_before_fields + sum(one.cells + 1 for one in self.fields)
+
+    @property
+    def cells_before_fields(self) -> int:
+        """Width of the columns that every row has, with the blanks between them."""
         group = self.group_cells + 1 if self.group_cells else 0
         return 1 + self.time_cells + 1 + group + self.stream_cells + 1 + 1 + 1
 
@@ -170,6 +186,27 @@ def group_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment
     return text + " " * (cells - cell_len(text) + 1), stream_role(name)
 
 
+def field_segment(text: str, column: FieldColumn, *, ascii_only: bool = False) -> Segment:
+    """A field's value in exactly the cells of its column, and a blank; a long one is cut off."""
+    cells = column.cells
+    shown = harmless(text[: 2 * cells + 1], ascii_only=ascii_only)
+    if cell_len(shown) > cells:
+        shown = fit(shown, cells - 1) + ("~" if ascii_only else "…")
+    pad = " " * (cells - cell_len(shown))
+    return (f"{pad}{shown} " if column.is_number else f"{shown}{pad} "), "accent"
+
+
+def header_segments(columns: ColumnLayout) -> list[Segment]:
+    """The titles of all columns, for the line above the rows."""
+    ascii_only = columns.ascii_only
+    titles = [("time", columns.time_cells)]
+    titles += [("group", columns.group_cells)] if columns.group_cells else []
+    titles += [("stream", columns.stream_cells)]
+    before = "".join(fit(title, cells).ljust(cells + 1) for title, cells in titles)
+    fields = [field_segment(one.name, one, ascii_only=ascii_only)[0] for one in columns.fields]
+    return [(f" {before}  ", "muted"), ("".join(fields), "strong"), ("message", "muted")]
+
+
 def stream_role(name: str) -> str:
     """The role of a stream: it depends on the name alone, so that its colour never changes."""
     return f"stream.{crc32(name.encode('utf-8', 'surrogatepass')) % STREAM_COLOURS}"
@@ -209,11 +246,17 @@ def message_segments(
 
 
 def structured_segments(
-    structure: Structure, level: str | None, *, ascii_only: bool = False, chars_max: int
+    structure: Structure,
+    level: str | None,
+    *,
+    ascii_only: bool = False,
+    chars_max: int,
+    without: Collection[str] = (),
 ) -> list[Segment]:
     """A structured line: its message, then its fields, dim, up to about ``chars_max`` characters.
 
-    A value that would be mistaken for more than one field is written as JSON.
+    A value that would be mistaken for more than one field is written as JSON. Fields that have
+    columns, ``without``, are not repeated.
     """
     parts = message_segments(
         structure.message, level, ascii_only=ascii_only, chars_max=chars_max, cells_max=chars_max
@@ -224,6 +267,8 @@ def structured_segments(
     for name, value in structure.row_fields():
         if chars > chars_max:
             break
+        if name in without:
+            continue
         shown = value if _PLAIN_VALUE.fullmatch(value) else json.dumps(value, ensure_ascii=False)
         text = f"{'  ' if parts else ''}{name}={shown}"[:chars_max]
         parts.append((harmless(text, ascii_only=ascii_only), "muted"))

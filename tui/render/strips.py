@@ -7,7 +7,7 @@ only if Textual asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -22,9 +22,17 @@ from tui.lines.structure import structure_of
 from tui.lines.view import ContextRows
 from tui.render import line_format as fmt
 from tui.render import units
+from tui.render.fields import (
+    COLUMN_CELLS_MAX,
+    FieldReader,
+    are_numbers,
+    fit_columns,
+    room_for_columns,
+    value_text,
+)
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Palette, Surface
-from tui.render.safe_text import MESSAGE, Segment
+from tui.render.safe_text import MESSAGE, Segment, harmless
 
 STRIPS_MAX: Final = 1024
 """Rows whose strips are cached: about twenty screens."""
@@ -116,6 +124,8 @@ class Appearance(msgspec.Struct, frozen=True):
     wrapped: bool = False
     structured: bool = True
     """Whether structured lines show their message and fields, instead of their text."""
+    fields: tuple[str, ...] = ()
+    """Names of the fields that have columns."""
     time: TimeMode = TimeMode.UTC
     dated: bool = False
     pattern: Pattern | None = None
@@ -152,6 +162,13 @@ class StripCache:
         self._cached: LRUCache[tuple[int, Surface, Segment], Cached] = LRUCache(STRIPS_MAX)
         self._now_ms = 0
         self._groups: list[str] = []
+        self._reader = FieldReader(())
+        self._wanted: list[int] = []
+        """Cells that each field's column wants, for its name and the values seen."""
+        self._are_numbers: list[bool | None] = []
+        """Whether each field's values seen are numbers; None before the first."""
+        self._measured: set[int] = set()
+        """Keys of the rows whose values were seen, as far as they are on the screen."""
 
     @property
     def appearance(self) -> Appearance:
@@ -173,12 +190,15 @@ class StripCache:
         if appearance != self._appearance:
             self._appearance = appearance
             cells = min(self._columns.stream_cells, self._stream_cells_max)
+            if appearance.fields != self._reader.names:
+                self._choose_fields(appearance.fields)
             self._set_columns(
                 time=appearance.time,
                 dated=appearance.dated,
                 stream_cells=cells,
                 group_cells=self._group_cells,
             )
+            self._fit_fields()
 
     def set_now(self, now_ms: int) -> None:
         """Set the time that relative times refer to."""
@@ -202,16 +222,55 @@ class StripCache:
             return False
         self._groups = list(names)
         self._set_columns(group_cells=self._group_cells)
+        self._fit_fields()
         return True
 
     def widen(self, rows: list[Row]) -> bool:
-        """Widen the stream column for the names in these rows; whether that was needed."""
+        """Widen the columns of streams and fields for these rows; whether that was needed."""
+        before = self._columns
         longest = max((len(row.stream) for row in rows if isinstance(row, Line)), default=0)
         cells = min(longest, self._stream_cells_max)
-        if cells <= self._columns.stream_cells:
-            return False
-        self._set_columns(stream_cells=cells)
-        return True
+        if cells > self._columns.stream_cells:
+            self._set_columns(stream_cells=cells)
+        if self._reader.names:
+            self._measure_fields(rows)
+            self._fit_fields()
+        return self._columns is not before
+
+    def _choose_fields(self, names: tuple[str, ...]) -> None:
+        self._reader = FieldReader(names)
+        self._wanted = [cell_len(harmless(name)) for name in names]
+        self._are_numbers = [None for _ in names]
+        self._measured.clear()
+
+    def _measure_fields(self, rows: list[Row]) -> None:
+        """Note how wide the values in these rows are, and whether they are numbers."""
+        before, self._measured = self._measured, {row.key for row in rows}
+        for row in rows:
+            structure = None
+            if isinstance(row, Line) and row.key not in before:
+                structure = structure_of(row.message)
+            if structure is None:
+                continue
+            for at, values in enumerate(self._reader.values(structure)[0]):
+                if values:
+                    text = value_text(values)[: COLUMN_CELLS_MAX + 1]
+                    self._wanted[at] = max(self._wanted[at], cell_len(harmless(text)))
+                    if self._are_numbers[at] is not False:
+                        self._are_numbers[at] = are_numbers(values)
+
+    def _fit_fields(self) -> None:
+        """Give the fields' columns the cells that they want, as far as there is room."""
+        room = room_for_columns(self._appearance.width - self._columns.cells_before_fields)
+        names, numbers = self._reader.names, self._are_numbers
+        fields = tuple(
+            fmt.FieldColumn(name, cells, bool(is_number))
+            for name, cells, is_number in zip(
+                names, fit_columns(self._wanted, room), numbers, strict=False
+            )
+        )
+        if fields != self._columns.fields:
+            self._set_columns(fields=fields)
 
     def row_height(self, row: Row, previous: Row | None) -> int:
         """Number of screen lines of a row, given the row above it."""
@@ -313,9 +372,13 @@ class StripCache:
             fmt.level_segment(level),
             (" ", MESSAGE),
         ]
+        without: Collection[str] = ()
+        if columns.fields:
+            fields, without = self._fields(line)
+            prefix += fields
         cells = max(1, appearance.width - columns.cells)
         rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
-        message = self._message(line, level, cells, rows)
+        message = self._message(line, level, cells, rows, without)
         if not appearance.wrapped:
             return [self._fitted(prefix + fmt.clip(message, appearance.left, cells))]
         first, *others = fmt.wrap(message, cells, words=True)
@@ -331,6 +394,22 @@ class StripCache:
         name = self._groups[line.target] if line.target < len(self._groups) else ""
         return [fmt.group_segment(name, cells, ascii_only=ascii_only)]
 
+    def _fields(self, line: Line) -> tuple[list[Segment], Collection[str]]:
+        """The columns of fields, and the names of the line's fields that they show."""
+        columns, structure = self._columns.fields, structure_of(line.message)
+        if structure is None:
+            return [(" " * sum(one.cells + 1 for one in columns), MESSAGE)], ()
+        reader = self._reader
+        if len(columns) < len(reader.names):  # the others are shown behind the message
+            reader = FieldReader(reader.names[: len(columns)])
+        values, names = reader.values(structure)
+        ascii_only = self._columns.ascii_only
+        segments = [
+            fmt.field_segment(value_text(one), column, ascii_only=ascii_only)
+            for one, column in zip(values, columns, strict=True)
+        ]
+        return segments, names
+
     def match_left(self, line: Line) -> int:
         """Cells to scroll sideways so that a line's first match is seen; the present ones if it is.
 
@@ -339,7 +418,8 @@ class StripCache:
         left, pattern = self._appearance.left, self._appearance.pattern
         if pattern is None or self._appearance.wrapped:
             return left
-        text = "".join(one for one, _ in self._message(line, None, _SOUGHT_CELLS, 1))
+        without = self._fields(line)[1] if self._columns.fields else ()
+        text = "".join(one for one, _ in self._message(line, None, _SOUGHT_CELLS, 1, without))
         spans = pattern.spans(text)
         if not spans:
             return left
@@ -349,14 +429,19 @@ class StripCache:
             return left
         return 0 if end < cells else max(0, begin - cells // 3)
 
-    def _message(self, line: Line, level: str | None, cells: int, rows: int) -> list[Segment]:
-        """What is drawn of a message on ``rows`` screen rows of ``cells`` cells."""
+    def _message(
+        self, line: Line, level: str | None, cells: int, rows: int, without: Collection[str]
+    ) -> list[Segment]:
+        """What is drawn of a message on ``rows`` screen rows of ``cells`` cells.
+
+        ``without`` are names of fields that have columns.
+        """
         appearance, ascii_only = self._appearance, self._columns.ascii_only
         chars_max = _CHARS_PER_CELL * (appearance.left + cells * rows) + 256
         structure = structure_of(line.message) if appearance.structured else None
         if structure is not None:
             message = fmt.structured_segments(
-                structure, level, ascii_only=ascii_only, chars_max=chars_max
+                structure, level, ascii_only=ascii_only, chars_max=chars_max, without=without
             )
         else:
             message = fmt.message_segments(

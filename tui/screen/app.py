@@ -40,6 +40,7 @@ from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.strips import StripCache
 from tui.screen import clipboard, terminal
+from tui.screen.columns import NO_COLUMNS, Columns, FirstColumns
 from tui.screen.navigation import Bookmarks, Navigation
 from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError
 from tui.screen.save import Saver, messages
@@ -47,7 +48,15 @@ from tui.screen.search import Search
 from tui.screen.side_panels import HistogramPanel, SidePanel, StreamsPanel
 from tui.screen.terminal import TerminationSignals
 from tui.screen.theme import ThemedApp
-from tui.screen.widgets.bars import ChipBar, ConnectionBar, KeyBar, ProblemBar, StatusBar
+from tui.screen.widgets.bars import (
+    ChipBar,
+    ColumnBar,
+    ConnectionBar,
+    KeyBar,
+    ProblemBar,
+    StatusBar,
+)
+from tui.screen.widgets.column_chooser import ColumnChooser
 from tui.screen.widgets.faults import FaultPanel
 from tui.screen.widgets.log_view import LogView
 from tui.screen.widgets.modals import CommandMenu, HelpPanel
@@ -83,6 +92,7 @@ class ViewerApp(ThemedApp):
         clock: Current time, ms since the Unix epoch.
         zone: Zone of local times; the machine's by default.
         bookmarks_path: File that keeps the bookmarks for the next run; None keeps none.
+        columns: The columns of fields at the start.
         catalogue: Lists what else can be opened; None disables the picker.
     """
 
@@ -93,7 +103,7 @@ class ViewerApp(ThemedApp):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-high")]  # noqa: RUF012 - likewise
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is optional
         self,
         engine: Engine,
         *,
@@ -103,6 +113,7 @@ class ViewerApp(ThemedApp):
         clock: Callable[[], int] = _now_ms,
         zone: tzinfo | None = None,
         bookmarks_path: Path | None = None,
+        columns: FirstColumns = NO_COLUMNS,
         catalogue: Catalogue | None = None,
     ) -> None:
         super().__init__(theme)
@@ -125,6 +136,7 @@ class ViewerApp(ThemedApp):
             view, self._make_strips(bookmarks.__contains__), ascii_only=palette.ascii_only
         )
         self._connection_bar = ConnectionBar(palette, title)
+        self._column_bar = ColumnBar(palette)
         self._problem_bar = ProblemBar(palette)
         self._chip_bar = ChipBar(palette)
         self._status_bar = StatusBar(palette)
@@ -135,6 +147,7 @@ class ViewerApp(ThemedApp):
         self._navigation = Navigation(
             view, self.log_view, bookmarks, bookmarks_path, show, run, now
         )
+        self._columns = Columns(self.log_view, self._column_bar, columns, show)
         self._saver = Saver(engine, self.log_view, show, run)
         self._side_panel = SidePanel(
             palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
@@ -189,7 +202,9 @@ class ViewerApp(ThemedApp):
         yield self._connection_bar
         yield self._problem_bar
         with Container(id="body"):
-            yield self.log_view
+            with Container(id="log-area"):
+                yield self._column_bar
+                yield self.log_view
             yield self._side_panel.pane
             yield self._streams_panel.pane
         yield self._histogram_panel.chart
@@ -332,6 +347,7 @@ class ViewerApp(ThemedApp):
             self._streams_panel.pane,
             self._histogram_panel.chart,
             self._connection_bar,
+            self._column_bar,
             self._problem_bar,
             self._chip_bar,
             self._status_bar,
@@ -413,6 +429,7 @@ class ViewerApp(ThemedApp):
 
     def on_log_view_moved(self) -> None:
         """Update what depends on the cursor, and let the engine load the lines around it."""
+        self._columns.refresh()
         self._update_bars()
         self._side_panel.refresh("detail")
         self._histogram_panel.follow(self.log_view.current())
@@ -482,6 +499,16 @@ class ViewerApp(ThemedApp):
         mode = modes[(modes.index(self.log_view.time_mode) + 1) % len(modes)]
         self.log_view.set_time_mode(mode)
         self.show_message(f"time: {mode}")
+
+    def action_columns(self) -> None:
+        """Choose the fields that have columns."""
+        columns = self._columns
+        chooser = ColumnChooser(self._palette, columns.seen(), columns.names, columns.preview)
+        self.push_screen(chooser, self._choose_columns)
+
+    def _choose_columns(self, names: tuple[str, ...] | None) -> None:
+        if names is not None:
+            self._columns.choose(names)
 
     def action_full(self) -> None:
         """Hide everything but the log, or show it again."""

@@ -1,5 +1,5 @@
-"""The widgets of the screen: log, bars, prompt, panes, dialogs, picker.
+"""The widgets of the screen: log, bars, prompt, panes, dialogs, picker and column chooser.
 
-Faces: bars, faults, log_view, modals, panes, picker, prompt.
+Faces: bars, column_chooser, faults, log_view, modals, panes, picker, prompt.
 May import: tui.screen.ports, render, client, lines, common.
 """

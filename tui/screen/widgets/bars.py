@@ -19,7 +19,7 @@ from tui.lines.viewport import ReadingPlace
 from tui.render import line_format as fmt
 from tui.render import status_text, units
 from tui.render.key_bindings import KeyEntry, available
-from tui.render.line_format import fit
+from tui.render.line_format import ColumnLayout, fit
 from tui.render.palette import Palette
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, arrange, chunk
@@ -121,6 +121,34 @@ class ConnectionBar(Bar):
         if sum(one.cells + len(SEPARATOR) for one in left) + _PACE_CELLS > self.size.width:
             cells = status_text.SPARK_CELLS_NARROW
         self.show(left, status_text.throughput(status, spark_cells=cells, ascii_only=ascii_only))
+
+
+class ColumnBar(Bar):
+    """The titles of the columns, while fields have columns; a click chooses others."""
+
+    def __init__(self, palette: Palette) -> None:
+        super().__init__(palette, id="column-bar")
+        self.add_class("-away")
+        self._columns: ColumnLayout | None = None
+
+    def update(self, columns: ColumnLayout) -> None:
+        """Show titles for these columns."""
+        if columns != self._columns:
+            self._columns = columns
+            self.set_class(not columns.fields, "-away")
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the titles."""
+        width = self.size.width
+        columns = self._columns
+        parts = [] if columns is None or y else fmt.header_segments(columns)
+        return Strip(self._palette.cells(fmt.clip(parts, 0, width), "bar"), width)
+
+    async def on_click(self, event: events.Click) -> None:
+        """Choose columns."""
+        event.stop()
+        await self.app.run_action("columns")
 
 
 class ProblemBar(Bar):

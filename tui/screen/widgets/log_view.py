@@ -23,7 +23,7 @@ from common.patterns import Pattern
 from tui.lines.rows import Change, Line, Row
 from tui.lines.view import ContextRows, LinePredicate, View
 from tui.lines.viewport import WHEEL_LINES, Motion, MouseDrag, ReadingPlace, Selection, Viewport
-from tui.render.line_format import TimeMode
+from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import Segment
 from tui.render.strips import StripCache
@@ -32,6 +32,9 @@ _SIDE_CELLS: Final = 16
 """Cells that an arrow key scrolls sideways."""
 
 _LEFT_MAX: Final = 1 << 20
+
+_EXAMPLE_ROWS: Final = 400
+"""Rows whose fields are offered as columns: they are parsed within a few milliseconds."""
 
 _DOUBLE: Final = 2
 """Clicks of a double click."""
@@ -118,6 +121,24 @@ class LogView(ScrollView, can_focus=True):
         """Show these names of log groups, by target; none where there is one target."""
         if self._strips.set_groups(names):
             self._lay_out()
+
+    @property
+    def columns(self) -> ColumnLayout:
+        """The columns before the message."""
+        return self._strips.columns
+
+    def set_fields(self, names: tuple[str, ...]) -> None:
+        """Show columns of these fields before the message."""
+        if names != self._strips.appearance.fields:
+            self._change_appearance(fields=names)
+            self._lay_out()
+
+    def rows_around(self) -> list[Line]:
+        """Lines around the cursor, as examples: few enough to be parsed at once."""
+        current = self.current()
+        at = len(self._view) if current is None else self._view.index_of(current.key)
+        rows = self._view.rows(max(0, at - _EXAMPLE_ROWS // 2), at + _EXAMPLE_ROWS // 2)
+        return [row for row in rows if isinstance(row, Line)]
 
     def show_matching(self, test: LinePredicate | None, context_lines: int = 0) -> None:
         """Show only lines that pass a test, with context lines around each; None shows all."""
@@ -310,6 +331,8 @@ class LogView(ScrollView, can_focus=True):
         self.set_reactive(Widget.virtual_size, Size(self.size.width, len(self._view)))
         self.set_reactive(Widget.scroll_y, float(self._viewport.top))
         if changed:
+            if self._strips.appearance.fields and self._strips.widen(self.visible_rows):
+                self._viewport.resize(self._viewport.height)
             self._draw()
         else:
             self._draw_bar()

@@ -167,3 +167,19 @@ def test_bookmarks_that_cannot_be_written_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         saved.save_bookmarks(tmp_path / "missing" / "x", [1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_belong_to_targets_under_any_filter(tmp_path: Path) -> None:
+    path = saved.columns_path(tmp_path, [("b", "/h"), ("a", None)])
+    assert path == saved.columns_path(tmp_path, [("a", None), ("b", "/h")])
+    assert path != saved.columns_path(tmp_path, [("a", "/g"), ("b", "/h")])
+    saved.save_columns(path, ["user.id", "took"])
+    assert saved.load_columns(path) == ["user.id", "took"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version":2,"columns":["a"]}'])
+def test_a_damaged_columns_file_counts_as_empty(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.columns.json"
+    assert saved.load_columns(path) == []
+    path.write_bytes(content)
+    assert saved.load_columns(path) == []

@@ -9,6 +9,7 @@ from tui.lines.rows import Line, line_key
 from tui.output.formats import INDENT, OutputFormat, format_line, format_text
 from tui.output.ordering import PrintedLine
 from tui.output.plain import group_names
+from tui.render.fields import parse_fields
 
 AT = 1_795_434_271_123  # 2026-11-23T11:44:31.123Z
 
@@ -55,6 +56,38 @@ def test_raw_ends_each_message_with_exactly_one_newline(message: str) -> None:
 
 def test_raw_keeps_all_other_newlines() -> None:
     assert format_line(one("\na\n\n"), "raw", LineSource("", None), color=False) == b"\na\n\n"
+
+
+STRUCTURED = '{"level":"warn","msg":"a\\nb","user":{"id":12},"n":1,"n":2}'
+
+
+def printed(message: str, output: OutputFormat, fields: str) -> bytes:
+    return format_line(
+        one(message),
+        output,
+        LineSource("", "/g"),
+        color=False,
+        fields=parse_fields(fields),
+    )
+
+
+def test_fields_are_printed_with_tabs_between_them() -> None:
+    names = "time,level,user.id,n,nothing,msg,stream,group,origin"
+    assert printed(STRUCTURED, "text", names) == (
+        b"2026-11-23T11:44:31.123Z\twarn\t12\t1, 2\t\ta\xe2\x8f\x8eb\tapp/one\t/g\tlive\n"
+    )
+    assert printed("plain\n", "text", "level,msg,x") == b"\tplain\t\n"
+
+
+def test_fields_as_json_keep_their_types() -> None:
+    found = json.loads(printed(STRUCTURED, "json", 'user.id,n,nothing,"level",level'))
+    assert list(found.items()) == [
+        ("user.id", 12),
+        ("n", [1, 2]),
+        ("nothing", None),
+        ('"level"', "warn"),
+        ("level", "warn"),
+    ]
 
 
 WICKED = (
