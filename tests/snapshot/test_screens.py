@@ -74,6 +74,11 @@ async def test_picker(picture: Picture, size: tuple[int, int]) -> None:
     await picture(scenes.live(), *keys, size=size, catalogue=FakeCatalogue())
 
 
+@SIZES
+async def test_columns(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "C", "tab", "tab", size=size)
+
+
 async def test_selection(picture: Picture) -> None:
     await picture(scenes.live(), "k", "k", "K", "K", "K", size=NARROW)
 
