@@ -148,7 +148,7 @@ async def test_columns_that_do_not_fit_stay_behind_the_message() -> None:
     async with running(engine(), size=(60, 24), columns=first) as screen:
         assert "user.id took message" in screen.lines[1]
         assert "user.name" not in screen.lines[1]
-        await screen.press("right", "right")
+        await screen.press("vertical_line")
         assert "size=1000" in screen.text
         assert "took=" not in screen.text
         assert all(cell_len(one) == 60 for one in screen.lines)
