@@ -80,6 +80,11 @@ class FairQueue(Generic[_Item]):
     def __len__(self) -> int:
         return sum(len(items) for lanes in self._waiting.values() for items in lanes.values())
 
+    @property
+    def lane_count(self) -> int:
+        """Number of lanes that were given a weight, whether or not they have calls."""
+        return len(self._weights)
+
     def set_weight(self, lane: Hashable, weight: float) -> None:
         """Give a lane this many times the calls of a lane of weight 1, while both have calls."""
         self._weights[lane] = weight

@@ -162,6 +162,11 @@ class CallQueue:
         """Give a lane this many times the calls of a lane of weight 1, while both have calls."""
         self._waiting.set_weight(lane, weight)
 
+    def part_ms(self, calls: int) -> int:
+        """Time in which a lane's equal part of the present budget allows this many calls, ms."""
+        rate = self.limit if self._budget is None else self._budget.rate
+        return round(calls * 1000 * max(1, self._waiting.lane_count) / rate)
+
     def drop_lane(self, lane: Hashable) -> None:
         """Forget a lane whose feed has ended."""
         self._waiting.drop_weight(lane)

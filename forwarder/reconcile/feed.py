@@ -504,10 +504,11 @@ class Feed:
     async def _run_scan(self, due: DueScan, turn: Turn | None = None) -> None:
         is_poll = due.tier == "live"
         begun_ms, begun_at_ms = self._clock(), self._timer()
-        pages = 0
+        pages = calls = 0
 
         def observe(error: CloudWatchError | None) -> None:
-            nonlocal pages
+            nonlocal pages, calls
+            calls += 1
             pages += error is None
             record = self._record_poll_attempt if is_poll else self._record_scan_attempt
             record(error)
@@ -521,16 +522,17 @@ class Feed:
                 turn=turn,
                 observer=observe,
             )
-        except CloudWatchError as error:
-            self._schedule.fail(due.tier, self._timer())
-            if is_poll:
+        except (CloudWatchError, JournalFullError) as error:
+            calls_ms = self._cloudwatch.reads.part_ms(calls)
+            self._schedule.fail(due.tier, self._timer(), calls_ms=calls_ms)
+            if isinstance(error, JournalFullError):
+                self._report_problem(error)
+            elif is_poll:
                 self._record_poll_failure(error)
-        except JournalFullError as error:
-            self._schedule.fail(due.tier, self._timer())
-            self._report_problem(error)
         else:
             proved = self._group.complete_through(due.from_) is not None
-            self._schedule.finish(due.tier, self._timer(), proved=proved)
+            calls_ms = self._cloudwatch.reads.part_ms(calls)
+            self._schedule.finish(due.tier, self._timer(), proved=proved, calls_ms=calls_ms)
             if is_poll:
                 self._record_poll(begun_ms, begun_at_ms)
             if due.is_extended:

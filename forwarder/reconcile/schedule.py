@@ -2,11 +2,11 @@
 
 A live event only hints at what exists, a complete scan proves it. So the past is scanned again and
 again: the recent past often, the rest less and less often, and the history that viewers asked for
-as often as a twentieth of the time allows. Tiers go by when scans began, never by the timestamps of
+as often as a twentieth of the time or of the calls allows. Tiers go by when scans began, never by the timestamps of
 events, which may be hours ahead. A tier whose range another tier has just scanned waits again.
 
 ========  ==================  =========================  ==================================
-tier      every               over                       at most this share of the time
+tier      every               over                       at most this share [#]_
 ========  ==================  =========================  ==================================
 live      1 s to 4.8 s [#]_   since the last complete    unlimited
 recent    10 s                2 min                      1/2
@@ -20,6 +20,7 @@ drain     2.5 s               an execution's end         while one waits to end
 .. [#] 1 s after news, and longer and longer while a log group is quiet.
 .. [#] At most 14 days back, except once after a start: events that the journal holds from an
    earlier process must first be covered by a mark of this one.
+.. [#] Of the time; after three minutes of rest, of the account's calls alone: see ``rest_after``.
 
 A poll asks for a page that is mostly empty. If a due tier's range fits into it as well, the poll
 reaches back so far and counts for that tier: the tier *rides* on it, without a call of its own.
@@ -93,6 +94,12 @@ DRAIN_MARGIN_MS: Final = 500
 DEEP_EVERY_MS: Final = 30_000
 DEEP_SHARE: Final = 20
 """A tier rests this many times the duration of its last scan, to bound its share of the time."""
+REST_MAX_MS: Final = 180_000
+"""Longest rest for the time alone: how late a late event may be found in a long history.
+
+A scan that waits for slow replies takes nothing from others; what is scarce are the account's
+calls. A scan of 90,000 lines takes about 18 of them, and up to 30 s: it would rest ten minutes.
+"""
 CATCH_UP_MAX_MS: Final = 3_600_000
 """Absence up to which the first poll catches up; backfill fetches more, so that it does not delay
 the present."""
@@ -161,6 +168,19 @@ class DueScan(msgspec.Struct, frozen=True):
     """Whether it is a poll on which another tier rides."""
 
 
+def rest_after(share: int, took_ms: int, calls_ms: int | None) -> int:
+    """Pause of a tier from the start of its last scan, ms.
+
+    Args:
+        share: the part of the time, and of the calls, that the tier may take: one of so many.
+        took_ms: duration of the scan.
+        calls_ms: time in which the feed's equal part of the call budget allows its calls, so that
+            all feeds together keep to the share; None: unknown, so the duration counts in full.
+    """
+    by_time_ms = share * took_ms
+    return by_time_ms if calls_ms is None else min(by_time_ms, max(REST_MAX_MS, share * calls_ms))
+
+
 class _Tier:
     """The state of one tier: its interval, its last scan, and its running one."""
 
@@ -172,7 +192,7 @@ class _Tier:
         self.last_ms = last_ms
         """When its range was last scanned, successfully or not."""
         self.rest_ms = 0
-        """Pause from then on that its share of the time requires."""
+        """Pause from then on that its share requires."""
         self.failures = 0
         self.is_due_now = at_once
         self.running: _RunningScan | None = None
@@ -191,13 +211,13 @@ class _Tier:
         self.running = running
         self.is_due_now = False
 
-    def end(self, timer_ms: int, *, whole: bool) -> _RunningScan:
+    def end(self, timer_ms: int, *, whole: bool, calls_ms: int | None) -> _RunningScan:
         running = self.running
         assert running is not None, "the tier has no running scan"
         self.running = None
         self.failures = 0 if whole else self.failures + 1
         self.last_ms = running.timer_ms
-        self.rest_ms = self.share * (timer_ms - running.timer_ms)
+        self.rest_ms = rest_after(self.share, timer_ms - running.timer_ms, calls_ms)
         return running
 
     def skip(self, timer_ms: int) -> None:
@@ -383,15 +403,23 @@ class ScanSchedule:
         """Mark a scan as running; ``wall_ms`` is what ``begin_scan`` was given."""
         self._tiers[due.tier].begin(_RunningScan(timer_ms, wall_ms, due.from_))
 
-    def finish(self, name: TierName, timer_ms: int, *, proved: bool = True) -> None:
+    def finish(
+        self,
+        name: TierName,
+        timer_ms: int,
+        *,
+        proved: bool = True,
+        calls_ms: int | None = None,
+    ) -> None:
         """Count a tier's complete scan for every tier whose range it covered.
 
         Args:
             name: the tier.
             timer_ms: when the scan ended.
             proved: whether a mark, of this scan or another, begins at or before its range.
+            calls_ms: cost of its calls, as of ``rest_after``.
         """
-        ran = self._tiers[name].end(timer_ms, whole=True)
+        ran = self._tiers[name].end(timer_ms, whole=True, calls_ms=calls_ms)
         if name == "live":
             self._live_from = ran.wall_ms - self._overlap_ms
         if name == "drain":
@@ -407,9 +435,9 @@ class ScanSchedule:
             if scan is not None and ran.from_ <= scan.from_:
                 tier.skip(ran.timer_ms)
 
-    def fail(self, name: TierName, timer_ms: int) -> None:
+    def fail(self, name: TierName, timer_ms: int, *, calls_ms: int | None = None) -> None:
         """Note that a tier's scan broke off; the next one covers its range again."""
-        self._tiers[name].end(timer_ms, whole=False)
+        self._tiers[name].end(timer_ms, whole=False, calls_ms=calls_ms)
 
     def _next_of(self, name: TierName, tier: _Tier) -> int:
         return tier.next_ms(self._throttling.stretch(name, self._timer_ms))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.ranges import RangeSet
+from forwarder.cloudwatch.rate_limit import CallQueue
 from forwarder.reconcile.schedule import (
     DEEP_EVERY_MS,
     DEEP_SHARE,
@@ -14,11 +15,13 @@ from forwarder.reconcile.schedule import (
     NEAR_SPAN_MS,
     RECENT_EVERY_MS,
     RECENT_SPAN_MS,
+    REST_MAX_MS,
     WIDE_EVERY_MS,
     WIDE_SPAN_MS,
     DueScan,
     ScanSchedule,
     TierName,
+    rest_after,
 )
 from tests.support.forwarder.log_events import NOW_MS
 
@@ -160,6 +163,28 @@ def test_no_tier_takes_more_than_its_share(steps: list[tuple[int, str, int]]) ->
     for tier, share in SHARES.items():
         bound = run.timer / share + (jumps + 1) * run.longest.get(tier, 0)
         assert run.worked.get(tier, 0) <= bound, tier
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 500),
+    st.floats(0.5, 25),
+    st.integers(1, 600_000),
+    st.sampled_from(list(SHARES.items())),
+)
+def test_all_feeds_together_keep_to_a_tiers_share(
+    feeds: int, calls: int, rate: float, took_ms: int, tier: tuple[TierName, int]
+) -> None:
+    """Of the time each, as before; or else all of them of the account's calls."""
+    share = tier[1]
+    queue = CallQueue(rate)
+    for number in range(feeds):
+        queue.set_weight(number, 1.0)
+    rest_ms = rest_after(share, took_ms, queue.part_ms(calls))
+    assert rest_ms <= share * took_ms
+    if rest_ms < share * took_ms:
+        assert rest_ms >= REST_MAX_MS
+        assert feeds * calls / rest_ms * 1000 <= rate / share * 1.01
 
 
 @given(st.lists(st.integers(-5_000_000, 5_000_000), max_size=30))

@@ -24,6 +24,7 @@ from forwarder.errors import (
     ThrottledError,
     UnreachableError,
 )
+from forwarder.reconcile import page_room
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import (
     DELAYED,
@@ -36,6 +37,7 @@ from forwarder.reconcile.feed import (
     OutageWatch,
     UpstreamWatch,
 )
+from forwarder.reconcile.schedule import REST_MAX_MS
 from forwarder.records import LogEvent
 from tests.support.forwarder.feed_rig import GROUP, FeedRig
 from tests.support.forwarder.memory_journal import MemoryJournal
@@ -90,6 +92,29 @@ async def test_late_events_are_found_by_the_next_scan() -> None:
         await rig.pass_ms(8_000)
         assert rig.messages() == ["late"]
         assert rig.feed.upstream.state == "ok"
+
+
+async def test_an_old_late_event_is_found_within_minutes_though_scans_take_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(page_room, "ROOM_EVENTS", -1)
+    rig = FeedRig()
+    since = rig.cloudwatch.created = rig.now_ms - 33 * HOUR
+    rig.cloudwatch.put("job/1", (since + 1, "old"))
+    async with rig.run():
+        rig.feed.request_backfill("viewer", BackfillRequest(since))
+        await rig.until(lambda: not rig.missing(since))
+        gate = rig.cloudwatch.gates[Priority.SCAN] = asyncio.Event()
+        rig.clock.now_ms += 60_000
+        rig.feed.poll_now()
+        deep = rig.feed._schedule._tiers["deep"]
+        await rig.until(lambda: deep.running is not None)
+        rig.clock.now_ms += 30_000  # a page that takes long
+        gate.set()
+        await rig.until(lambda: deep.running is None)
+        rig.cloudwatch.put("job/1", (since + 2, "33 hours late"))
+        await rig.pass_ms(REST_MAX_MS)
+        await rig.until(lambda: len(rig.journal.read_after(0, 9)) == 2)
 
 
 async def test_delayed_visibility_is_shown() -> None:

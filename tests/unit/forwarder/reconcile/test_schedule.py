@@ -18,6 +18,7 @@ from forwarder.reconcile.schedule import (
     RAISE_MS,
     RECENT_EVERY_MS,
     RECENT_SPAN_MS,
+    REST_MAX_MS,
     RETRY_MAX_MS,
     WIDE_EVERY_MS,
     WIDE_SPAN_MS,
@@ -25,6 +26,7 @@ from forwarder.reconcile.schedule import (
     ScanSchedule,
     ThrottleLevel,
     TierName,
+    rest_after,
 )
 from tests.support.forwarder.log_events import NOW_MS
 
@@ -189,6 +191,32 @@ def test_a_deep_scan_that_takes_long_rests_long() -> None:
     schedule.finish("deep", begun + 10_000)
     assert _of(schedule, "deep", begun + DEEP_SHARE * 10_000 - 1) is None
     assert _of(schedule, "deep", begun + DEEP_SHARE * 10_000) is not None
+
+
+def test_a_long_scan_of_few_calls_rests_no_longer_than_a_few_minutes() -> None:
+    schedule = _schedule()
+    schedule.set_since(NOW_MS - 9_999, NOW_MS)
+    begun = NOW_MS + DEEP_EVERY_MS
+    _start(schedule, "deep", begun)
+    schedule.finish("deep", begun + 60_000, calls_ms=3_600)
+    assert _of(schedule, "deep", begun + REST_MAX_MS - 1) is None
+    assert _of(schedule, "deep", begun + REST_MAX_MS) is not None
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "calls_ms", "rest_ms"),
+    [
+        (1_000, 3_600, 20_000),
+        (30_000, 3_600, REST_MAX_MS),
+        (30_000, None, 600_000),
+        (30_000, 20_000, 400_000),
+        (30_000, 90_000, 600_000),  # many log groups share the calls: as by the time alone
+    ],
+)
+def test_the_rest_is_by_the_time_and_beyond_some_minutes_by_the_calls(
+    took_ms: int, calls_ms: int | None, rest_ms: int
+) -> None:
+    assert rest_after(20, took_ms, calls_ms) == rest_ms
 
 
 def test_a_viewer_of_the_future_needs_no_deep_scan() -> None:
