@@ -2,8 +2,9 @@
 
 A live event only hints at what exists, a complete scan proves it. So the past is scanned again and
 again: the recent past often, the rest less and less often, and the history that viewers asked for
-as often as a twentieth of the time or of the calls allows. Tiers go by when scans began, never by the timestamps of
-events, which may be hours ahead. A tier whose range another tier has just scanned waits again.
+as often as a twentieth of the time or of the calls allows. Tiers go by when scans began, never by
+the timestamps of events, which may be hours ahead. A tier whose range another tier has just scanned
+waits again.
 
 ========  ==================  =========================  ==================================
 tier      every               over                       at most this share [#]_
