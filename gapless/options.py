@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from common.errors import UsageError
+from common.files import read_regular
 from common.hosts import host_name
 from common.patterns import compile_pattern
 from common.times import iso, parse_duration, parse_time
@@ -256,6 +258,7 @@ LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:
 """``auto``, ``poll`` or ``kinesis:STREAM``, checked, as text."""
 HOST: Final = ParsedType("host", _check_host)
 """``name`` or ``name:port``, checked, as text."""
+SCENARIO_SUFFIX: Final = ".toml"
 ALL: Final = "all"
 """Stands for every scenario, in place of names."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -274,6 +277,16 @@ def seed_option(function: _Function) -> _Function:
         default=1,
         show_default=True,
         help="The same seed replays a run.",
+    )(function)
+
+
+def scenario_seed_option(function: _Function) -> _Function:
+    """Add ``--seed`` for a scenario: the command gets None where it is not given."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31),
+        metavar="N",
+        help="The same seed replays a run.  [default: the scenario's own, or 1]",
     )(function)
 
 
@@ -422,34 +435,57 @@ def aws_choices(
 def complete_scenario(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """Complete the name of a scenario."""
+    """Complete the name of a scenario, or else the path of a scenario file."""
     del context, parameter
     known = [(one.name, one.doc) for one in known_scenarios().values()]
-    return [
+    found = [
         CompletionItem(name, help=doc)
         for name, doc in [*known, (ALL, "Every scenario.")]
         if name.startswith(begun)
     ]
+    return found or [CompletionItem(begun, type="file")]
 
 
 def known_scenarios() -> dict[str, Scenario]:
-    """Return all scenarios by name."""
+    """Return all built-in scenarios by name."""
     from simulator.scenarios.scripted import SCENARIOS  # noqa: PLC0415 - not needed for --help
 
     return dict(SCENARIOS)
 
 
 def find_scenario(name: str) -> Scenario:
-    """Return the scenario of that name.
+    """Return the built-in scenario of that name, or the one of the file at that path.
 
     Raises:
-        UsageError: there is none; the text lists those that exist.
+        UsageError: there is neither; the text lists the names that exist.
+        ScriptError: the file is not a scenario; the text names the line.
     """
+    if name.endswith(SCENARIO_SUFFIX) or "/" in name:
+        from simulator.scenarios.script import read_script  # noqa: PLC0415 - likewise
+
+        return read_script(_read_text(name), name)
     known = known_scenarios()
     if name not in known:
-        msg = f"no scenario is called {name[:80]!r}; there are: {', '.join(known)}"
+        near = get_close_matches(name, known, n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        msg = (
+            f"no scenario is called {name[:80]!r}; {hint}there are: {', '.join(known)}; "
+            f"a file's name ends in {SCENARIO_SUFFIX}"
+        )
         raise UsageError(msg)
     return known[name]
+
+
+def _read_text(path: str) -> str:
+    try:
+        return read_regular(Path(path)).decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        msg = f"{path} line {line}: not UTF-8: save the file in UTF-8"
+        raise UsageError(msg) from error
+    except OSError as error:
+        msg = f"cannot read the scenario {path} ({error.strerror}): check the path"
+        raise UsageError(msg) from error
 
 
 def check_times(since: int | None, until: int | None, now_ms: int) -> None:

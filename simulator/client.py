@@ -35,6 +35,10 @@ class ControlApi:
         """The faults that are on or scheduled."""
         return self._list("/faults")
 
+    def fault_log(self) -> dict[str, Any]:
+        """What was switched and when, with the simulator's setup."""
+        return self._object("/log")
+
     def switch_on(self, fault: Mapping[str, Any]) -> dict[str, Any]:
         """Switch a fault on: ``{"type", "name", "toxicity", "attributes", "schedule"}``."""
         return self._object("/faults", "POST", body=dict(fault))
@@ -70,6 +74,11 @@ class ControlApi:
         """Start a scenario, and return its state."""
         body = {"seed": seed, "speed": speed}
         return self._object(f"/scenarios/{quote(name, safe='')}", "POST", body=body)
+
+    def run_script(self, script: str, path: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
+        """Start the scenario of a file with that text and path, and return its state."""
+        body = {"script": script, "path": path, "seed": seed, "speed": speed}
+        return self._object("/scenario", "POST", body=body)
 
     def scenario(self) -> dict[str, Any]:
         """State of the scenario that runs or ran last; empty before the first."""

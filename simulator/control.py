@@ -25,8 +25,9 @@ from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
 from simulator.programs import ForwarderProcess, Viewers
-from simulator.scenarios.base import SPEED_MAX
+from simulator.scenarios.base import SPEED_MAX, Setup
 from simulator.scenarios.conductor import Conductor
+from simulator.scenarios.script import SCRIPT_BYTES_MAX, read_script
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
 
@@ -64,6 +65,12 @@ RECORD_BYTES_MAX: Final = 1 << 30
 
 REQUEST_BYTES_MAX: Final = 65_536
 
+SCRIPT_REQUEST_BYTES_MAX: Final = 1 << 20
+"""A scenario file as JSON, in which a character may take six bytes."""
+
+PATH_CHARS_MAX: Final = 4_096
+"""Longest path of Linux (PATH_MAX)."""
+
 _T = TypeVar("_T")
 _LINES_A_CHUNK: Final = 500
 _GRACE_MS_MAX: Final = 3_600_000
@@ -82,11 +89,12 @@ _URLS: Final = Map(
     [
         Rule("/simulator/faults", endpoint="faults", methods=["GET", "POST", "DELETE"]),
         Rule("/simulator/faults/<name>", endpoint="fault", methods=["GET", "DELETE"]),
+        Rule("/simulator/log", endpoint="log", methods=["GET"]),
         Rule("/simulator/types", endpoint="types", methods=["GET"]),
         Rule("/simulator/heal", endpoint="heal", methods=["POST"]),
         Rule("/simulator/scenarios", endpoint="scenarios", methods=["GET"]),
         Rule("/simulator/scenarios/<name>", endpoint="run", methods=["POST"]),
-        Rule("/simulator/scenario", endpoint="scenario", methods=["GET", "DELETE"]),
+        Rule("/simulator/scenario", endpoint="scenario", methods=["GET", "POST", "DELETE"]),
         Rule("/simulator/changes", endpoint="changes", methods=["GET"]),
         Rule("/simulator/viewers", endpoint="viewers", methods=["GET", "POST"]),
         Rule("/simulator/viewers/<int:pid>", endpoint="viewer", methods=["DELETE"]),
@@ -109,6 +117,11 @@ class _RunRequest(msgspec.Struct, forbid_unknown_fields=True):
     speed: Annotated[float, Meta(ge=1, le=SPEED_MAX)] = 1.0
 
 
+class _ScriptRequest(_RunRequest, forbid_unknown_fields=True, kw_only=True):
+    script: Annotated[str, Meta(min_length=1, max_length=SCRIPT_BYTES_MAX)]
+    path: Annotated[str, Meta(min_length=1, max_length=PATH_CHARS_MAX)] = "script"
+
+
 class _ViewerRequest(msgspec.Struct, forbid_unknown_fields=True):
     pid: int
 
@@ -125,6 +138,7 @@ class Parts(NamedTuple):
     viewers: Viewers
     forwarder: ForwarderProcess
     conductor: Conductor
+    setup: Setup = Setup()
 
 
 class Control:
@@ -167,6 +181,11 @@ class Control:
         self._parts.board.switch_off(name)
         return Response(status=204)
 
+    def _log(self, request: Request) -> Response:
+        del request
+        setup = self._parts.setup._asdict()
+        return _json({**self._parts.board.log.describe(), "setup": setup})
+
     def _types(self, request: Request) -> Response:
         del request
         return _json(catalogue())
@@ -206,6 +225,10 @@ class Control:
 
     def _scenario(self, request: Request) -> Response:
         conductor = self._parts.conductor
+        if request.method == "POST":
+            given = _body(request, _ScriptRequest, SCRIPT_REQUEST_BYTES_MAX)
+            scenario = read_script(given.script, given.path)
+            return _json(conductor.play(scenario, given.seed, given.speed))
         return _json(conductor.stop() if request.method == "DELETE" else conductor.describe())
 
     def _openapi(self, request: Request) -> Response:
@@ -294,8 +317,8 @@ def _number(request: Request, name: str, default: int, maximum: int) -> int:
     return int(text)
 
 
-def _body(request: Request, kind: type[_T]) -> _T:
-    if (request.content_length or 0) > REQUEST_BYTES_MAX:
+def _body(request: Request, kind: type[_T], bytes_max: int = REQUEST_BYTES_MAX) -> _T:
+    if (request.content_length or 0) > bytes_max:
         raise RequestEntityTooLarge
     try:
         return msgspec.json.decode(request.get_data(), type=kind)

@@ -33,6 +33,7 @@ from simulator.network.cable import Cable, listen
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
 from simulator.programs import STOP_WITHIN_S, ForwarderProcess, SkewedClock, Viewers
+from simulator.scenarios.base import Setup
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
 from simulator.workload.writer import Writer
@@ -254,6 +255,7 @@ class Simulator:
             self._viewers,
             children.forwarder,
             conductor,
+            self._setup(),
         )
         server = http_server.serve(control_listener, control.Control(parts), "control")
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
@@ -266,6 +268,17 @@ class Simulator:
         await self._cable.start(urlsplit(forwarder["http"]).port or 80)
         await asyncio.to_thread(writer.history_written.wait, PAST_TIMEOUT_S)
         return ready
+
+    def _setup(self) -> Setup:
+        """The setup with which a scenario file repeats what is done to this simulator."""
+        config = self._config
+        return Setup(
+            rate=config.rate,
+            executions=config.executions,
+            is_live=self._is_live,
+            group_age_ms=config.group_age_ms,
+            seed=config.seed,
+        )
 
     def _ready(
         self, forwarder: Mapping[str, Any], url: str, control_listener: socket.socket

@@ -24,7 +24,7 @@ from gapless.options import (
     complete_scenario,
     find_scenario,
     notify_option,
-    seed_option,
+    scenario_seed_option,
 )
 from gapless.terminal import StatusLine, say
 from gapless.viewing.model import Viewing, WatchedTarget
@@ -39,12 +39,13 @@ _TICK_S: Final = 1.0
 
 
 @click.command("demo")
-@seed_option
+@scenario_seed_option
 @click.option(
     "--scenario",
     type=TEXT,
-    metavar="NAME",
-    help="Play a scenario, explained in the fault panel (F2), and judge what the screen shows.",
+    metavar="NAME|FILE",
+    help="Play a scenario, explained in the fault panel (F2), and judge what the screen shows; "
+    "FILE.toml is one of your own.",
     shell_complete=complete_scenario,
 )
 @click.option(
@@ -65,7 +66,7 @@ _TICK_S: Final = 1.0
 )
 def command(
     *,
-    seed: int,
+    seed: int | None,
     scenario: str | None,
     connect_after: int | None,
     cloudwatch: str,
@@ -84,6 +85,8 @@ def command(
     if web:
         require_extra("gapless demo --web", "web")
     played = None if scenario is None else find_scenario(scenario)
+    if seed is None:
+        seed = 1 if played is None else played.setup.seed
     if played is not None and connect_after is None:
         connect_after = played.setup.connect_after_ms or None
     with contextlib.ExitStack() as stack:
@@ -93,9 +96,10 @@ def command(
         simulator = stack.enter_context(start_gapless("the simulator", arguments))
         ready = _wait_ready(simulator)
         if played is not None:
+            from gapless.rehearsal.play import start_scenario  # noqa: PLC0415 - slow to import
             from simulator.client import ControlApi  # noqa: PLC0415 - not needed for --help
 
-            ControlApi(str(ready["control"])).run_scenario(played.name, seed)
+            start_scenario(ControlApi(str(ready["control"])), played, seed)
         if connect_after is not None:
             _count_down(connect_after, simulator)
         url, group = str(ready["websocket"]), str(ready["group"])

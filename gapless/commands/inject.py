@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -65,6 +65,20 @@ if TYPE_CHECKING:
     from simulator.client import ControlApi
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def control_option(function: _Function) -> _Function:
+    """Add ``--control``: which running simulator the command controls."""
+    return click.option(
+        "--control",
+        type=TEXT,
+        metavar="URL",
+        help="Control URL, from the ready line of 'gapless simulate'; default: the simulator that "
+        "was started last.",
+    )(function)
+
+
 @click.command("inject")
 @click.argument("fault", type=TEXT, required=False, shell_complete=complete_fault)
 @click.argument(
@@ -72,13 +86,7 @@ if TYPE_CHECKING:
 )
 @click.option("--heal", is_flag=True, help="Heal FAULT, or every fault.")
 @click.option("--list", "lists", is_flag=True, help="List all faults, or FAULT.")
-@click.option(
-    "--control",
-    type=TEXT,
-    metavar="URL",
-    help="Control URL, from the ready line of 'gapless simulate'; default: the simulator that "
-    "was started last.",
-)
+@control_option
 def command(
     fault: str | None, attributes: tuple[str, ...], *, heal: bool, lists: bool, control: str | None
 ) -> None:
@@ -99,7 +107,7 @@ def command(
     if fault is None and not heal:
         _list(None, control)
         return
-    api = _control_api(control)
+    api = control_api(control)
     if heal and fault is None:
         healed = api.heal()
         click.echo(f"healed: {', '.join(healed) or 'no fault was on'}")
@@ -158,7 +166,12 @@ def _number(text: str, value: str, kind: type[int | float]) -> int | float:
         raise UsageError(msg) from error
 
 
-def _control_api(url: str | None) -> ControlApi:
+def control_api(url: str | None) -> ControlApi:
+    """Return the client of the simulator at that control URL; None: the newest one.
+
+    Raises:
+        GaplessError: no simulator is running, or it is not a URL.
+    """
     from simulator.client import ControlApi  # noqa: PLC0415 - not needed for --help
 
     return ControlApi(_control_url(url))
@@ -182,7 +195,7 @@ def _list(fault: str | None, control: str | None) -> None:
     on: set[object] = set()
     types: Sequence[Mapping[str, Any]] = _catalogue()
     if control is not None or newest_ready() is not None:
-        api = _control_api(control)
+        api = control_api(control)
         on = {one.get("type") for one in api.faults() if one.get("on")}
         types = api.types()
     if fault is not None:

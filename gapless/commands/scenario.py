@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,20 +14,22 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError
+from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
 from common.locks import hold_temporary
 from common.state import state_dir
+from gapless.commands.inject import control_api, control_option
 from gapless.extras import require_extra
 from gapless.options import (
     ALL,
     FILE,
+    SCENARIO_SUFFIX,
     TEXT,
     check_writable,
     complete_scenario,
     find_scenario,
     known_scenarios,
     number_option,
-    seed_option,
+    scenario_seed_option,
 )
 from gapless.terminal import StatusLine
 
@@ -56,16 +60,53 @@ def list_command(*, as_json: bool) -> None:
         click.echo(f"{one.name:<20}  {one.doc}")
 
 
+@command.command("show")
+@click.argument("name", type=TEXT, metavar="NAME|FILE", shell_complete=complete_scenario)
+@scenario_seed_option
+def show_command(*, name: str, seed: int | None) -> None:
+    """Print a scenario as a file, to copy, edit and run.
+
+    With --seed, the steps that a random scenario such as chaos draws from it.
+    """
+    from simulator.scenarios.script import write_script  # noqa: PLC0415 - not needed for --help
+
+    click.echo(write_script(find_scenario(name), seed), nl=False)
+
+
+@command.command("record")
+@click.argument("file", type=FILE, metavar="FILE.toml")
+@control_option
+def record_command(*, file: Path, control: str | None) -> None:
+    """Write a scenario file from the faults that were switched by hand in a running demo.
+
+    The faults come with the same pauses; run the file with 'gapless scenario run'.
+    """
+    from simulator.scenarios.recorded import scenario_of_log  # noqa: PLC0415 - likewise
+    from simulator.scenarios.script import write_script  # noqa: PLC0415 - likewise
+
+    if file.suffix != SCENARIO_SUFFIX:
+        msg = f"{file} must end in {SCENARIO_SUFFIX}, or 'scenario run' takes it for a name"
+        raise UsageError(msg)
+    if file.exists():
+        msg = f"{file} exists: choose another name, or delete it first"
+        raise UsageError(msg)
+    check_writable(file, "scenario")
+    name = re.sub(r"[^\w.-]+", "-", file.stem, flags=re.ASCII) or "recorded"
+    scenario = scenario_of_log(control_api(control).fault_log(), name)
+    _write(file, write_script(scenario), "scenario")
+    click.echo(f"{scenario.doc} Run it with: gapless scenario run {shlex.quote(str(file))}")
+
+
 @command.command("run")
 @click.argument(
     "names",
     type=TEXT,
     nargs=-1,
     required=True,
-    metavar="NAME...|all",
+    metavar="NAME|FILE...|all",
     shell_complete=complete_scenario,
 )
-@seed_option
+@scenario_seed_option
 @number_option("--seeds", click.IntRange(1, SEEDS_MAX), 1, "Run with N seeds, from --seed on.")
 @number_option("--jobs", click.IntRange(1, JOBS_MAX), 1, "Run N at the same time.")
 @number_option("--speed", click.FloatRange(1, 100), 1.0, "Play X times as fast.", metavar="X")
@@ -76,7 +117,7 @@ def list_command(*, as_json: bool) -> None:
 def run_command(
     *,
     names: tuple[str, ...],
-    seed: int,
+    seed: int | None,
     seeds: int,
     jobs: int,
     speed: float,
@@ -85,6 +126,7 @@ def run_command(
 ) -> int:
     """Run scenarios; the exit code is 0 only if every verdict is clean.
 
+    FILE.toml is a scenario of your own: 'gapless scenario show NAME' prints one to copy and edit.
     Each run starts its own simulator, forwarder and viewer. The viewer is judged while faults
     are on, and again once they are healed.
     """
@@ -94,7 +136,12 @@ def run_command(
     from gapless.rehearsal import result as formats  # noqa: PLC0415 - not needed for --help
 
     results: list[RehearsalResult] = []
-    runs = [(one, number) for one in chosen for number in range(seed, seed + seeds)]
+    runs = [
+        (one, first + number)
+        for one in chosen
+        for first in (one.setup.seed if seed is None else seed,)
+        for number in range(seeds)
+    ]
     try:
         with StatusLine() as status:
             _show_progress(status, results, len(runs))
@@ -107,7 +154,8 @@ def run_command(
                 _show_progress(status, results, len(runs))
     finally:
         if report is not None and results:
-            _write(report, formats.report(results, in_json=report.suffix == ".json"))
+            text = formats.report(results, in_json=report.suffix == ".json")
+            _write(report, text, "report")
     failed = sum(not one.ok for one in results)
     if not as_json:
         click.echo(f"{len(results) - failed} of {len(results)} clean")
@@ -148,11 +196,11 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, what: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        msg = f"cannot write the report {path} ({error.strerror}): choose another place"
+        msg = f"cannot write the {what} {path} ({error.strerror}): choose another place"
         raise GaplessError(msg) from error
 
 

@@ -30,6 +30,15 @@ def simulate_arguments(setup: Setup) -> list[str]:
     ]
 
 
+def start_scenario(
+    api: ControlApi, scenario: Scenario, seed: int, speed: float = 1.0
+) -> dict[str, Any]:
+    """Start a built-in scenario or that of a file in a running simulator; return its state."""
+    if scenario.script:
+        return api.run_script(scenario.script, scenario.path, seed, speed)
+    return api.run_scenario(scenario.name, seed, speed)
+
+
 SHOWN_WITHIN_S: Final = 120.0
 """Longest that the viewer may take to show the first line."""
 
@@ -71,6 +80,7 @@ def play(
         seed=seed,
         speed=speed,
         version=gapless.__version__,
+        file=scenario.path,
         expects=scenario.setup.expects,
         bound_ms=scenario.setup.within_ms,
     )
@@ -145,7 +155,7 @@ class _Rehearsal:
         """Play the scenario to its end; return its last state."""
         result = self._result
         self._began = time.monotonic()
-        state = self._api.run_scenario(result.scenario, result.seed, result.speed)
+        state = start_scenario(self._api, self._scenario, result.seed, result.speed)
         looks = [share * state["ends_ms"] for share in LOOKS]
         connect_ms = self._scenario.setup.connect_after_ms / result.speed
         while state["state"] == "running":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
     """The result of one run; the fields are the keys of its JSON.
 
     Attributes:
+        file: The scenario file that was played; empty for a built-in scenario.
         unsafe: What was wrong while faults were on.
         unsafe_ms: When, in ms from the scenario's start.
         looks: How often the viewer was judged while faults were on.
@@ -38,6 +40,7 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
     seed: int
     speed: float
     version: str
+    file: str = ""
     ok: bool = False
     error: str = ""
     expects: str = "clean"
@@ -62,7 +65,8 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
     def replay(self) -> str:
         """The command that repeats this run, with the same steps at the same times."""
         speed = "" if self.speed == 1 else f" --speed {str(self.speed).removesuffix('.0')}"
-        return f"gapless scenario run {self.scenario} --seed {self.seed}{speed}"
+        name = shlex.quote(self.file) if self.file else self.scenario
+        return f"gapless scenario run {name} --seed {self.seed}{speed}"
 
 
 def is_met(expects: str, verdict: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from msgspec import Meta
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.base import DAY_MS, Ending, Fault, FaultType, Harm
 from simulator.faults.cloudwatch import CLOUDWATCH
+from simulator.faults.fault_log import FaultLog
 from simulator.faults.live_path import LIVE_PATH
 from simulator.faults.network import NETWORK
 from simulator.faults.programs import PROGRAMS
@@ -109,6 +110,7 @@ class Board:
         seed: int,
         clock_ms: Callable[[], int] = monotonic_ms,
         announce: Callable[[], None] = lambda: None,
+        log: FaultLog | None = None,
     ) -> None:
         """Switch nothing before ``start``.
 
@@ -118,7 +120,9 @@ class Board:
             seed: The seed of each fault follows from this one and the fault's name.
             clock_ms: A clock that never jumps.
             announce: Called, from any thread, after a fault was switched.
+            log: Keeps what is switched; None: one of the board's own.
         """
+        self.log = FaultLog() if log is None else log
         self._begin = begin
         self._end = end
         self._seed = seed
@@ -162,6 +166,7 @@ class Board:
                 raise SimulatorError(msg)
             now_ms = self._clock_ms()
             switch = self._switches[name] = _Switch(fault, request.schedule, now_ms)
+            self.log.add("requested", name, kind.type, msgspec.to_builtins(request))
             try:
                 self._apply(switch, now_ms)
             except SimulatorError:
@@ -182,6 +187,7 @@ class Board:
         """
         with self._changed:
             switch = self._find(name)
+            self.log.add("healed", name, switch.fault.kind.type)
             try:
                 self._give_up(switch)
             finally:
@@ -197,6 +203,7 @@ class Board:
         with self._changed:
             switches = dict(self._switches)
             for switch in switches.values():
+                self.log.add("healed", switch.fault.name, switch.fault.kind.type)
                 try:
                     self._give_up(switch)
                 except SimulatorError as error:
@@ -272,6 +279,7 @@ class Board:
             begun_ms = self._clock_ms()
             if switch.harm is not None:
                 self._begin(switch.fault.name, switch.harm)
+                self.log.add("began", switch.fault.name, switch.fault.kind.type)
             # On a busy machine that may take longer than the harm is to last.
             switch.starts_ms += self._clock_ms() - begun_ms
             switch.is_given_up = False
@@ -292,6 +300,7 @@ class Board:
         if switch.is_on:
             if switch.harm is not None:
                 self._end(switch.fault.name, switch.harm, ending)
+                self.log.add("ended", switch.fault.name, switch.fault.kind.type)
             switch.is_on = False
 
     def _give_up(self, switch: _Switch) -> None:

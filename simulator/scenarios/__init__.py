@@ -1,5 +1,5 @@
 """Scenarios: timed steps that switch faults and follow from a seed, and what runs them.
 
-Faces: base, chaos, conductor, scripted.
-May import: faults, workload, cloudwatch, oracle, network, acceptance, errors.
+Faces: base, chaos, conductor, recorded, script, scripted.
+May import: common, wire, faults, workload, cloudwatch, oracle, network, acceptance, errors.
 """

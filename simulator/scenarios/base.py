@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
 from simulator.errors import SimulatorError
 from simulator.faults.board import FAULTS, FaultRequest
+from wire.messages import UpstreamCode, UpstreamState
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
@@ -68,6 +69,7 @@ class Setup(NamedTuple):
             deleted some, and the viewer declares their range; no other event is missing.
         within_ms: The bound for convergence: how long after the end, with everything healed and
             the executions silent, the viewer may take until it is complete and verified.
+        seed: The seed of a run that names none.
     """
 
     rate: float = 20.0
@@ -78,6 +80,42 @@ class Setup(NamedTuple):
     since_ms: int = 30 * MINUTE_MS
     expects: Literal["clean", "declared"] = "clean"
     within_ms: int = 2 * MINUTE_MS
+    seed: int = 1
+
+
+CONNECTION_STATES: Final = {
+    "CONNECTING": "connecting",
+    "BACKFILLING": "backfilling",
+    "LIVE": "live",
+    "DEGRADED": "polling",
+    "RECONNECTING": "reconnecting",
+    "FAILED": "failed",
+    "ENDED": "ended",
+}
+"""The viewer's states by the names that it shows, as its record has them."""
+
+CLOUDWATCH_STATES: Final = {
+    one.upper(): one for one in (*get_args(UpstreamState), *get_args(UpstreamCode)) if one != "ok"
+}
+"""What the viewer shows of CloudWatch, by name, as its record has it."""
+
+
+class Expectations(NamedTuple):
+    """What the viewer must do for a run to pass, beside a clean verdict; None: no expectation.
+
+    Attributes:
+        lost: Most events that may be missing, each in a range that the viewer declares.
+        reconnected_within_ms: From the end of each fault until lines can be received again.
+        verified_within_ms: From the end of each fault until everything up to it is verified.
+        recovered_at_least: Lines received after outages, all together.
+        states_seen: Names of ``CONNECTION_STATES`` or ``CLOUDWATCH_STATES``; all must occur.
+    """
+
+    lost: int = 0
+    reconnected_within_ms: int | None = None
+    verified_within_ms: int | None = None
+    recovered_at_least: int | None = None
+    states_seen: tuple[str, ...] = ()
 
 
 class Scenario(NamedTuple):
@@ -91,6 +129,9 @@ class Scenario(NamedTuple):
         steps: Its steps for a seed, in the order of their times; the same for the same seed.
         setup: The simulator that it needs.
         story: What happens, and what a correct system shows.
+        expect: What the viewer must do.
+        script: The text of the scenario file that it was read from; empty for a built-in one.
+        path: The path of that file.
     """
 
     name: str
@@ -98,6 +139,9 @@ class Scenario(NamedTuple):
     steps: Callable[[int], Sequence[Step]]
     setup: Setup = Setup()
     story: str = ""
+    expect: Expectations = Expectations()
+    script: str = ""
+    path: str = ""
 
     def describe(self) -> dict[str, object]:
         """The scenario as the control API and ``gapless scenario list --json`` show it."""

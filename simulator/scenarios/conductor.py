@@ -95,17 +95,25 @@ class Conductor:
         return [one.describe() for one in self._scenarios.values()]
 
     def run(self, name: str, seed: int, speed: float = 1.0) -> dict[str, Any]:
-        """Start a scenario, ``speed`` times as fast, and return its state.
+        """Start the scenario of that name; see ``play``.
 
         Raises:
             NotFoundError: there is none of that name.
-            SimulatorError: one is running, or has too many steps, or can't be that fast.
+            SimulatorError: as in ``play``.
         """
         scenario = self._scenarios.get(name)
         if scenario is None:
             names = ", ".join(self._scenarios) or "none"
             msg = f"no scenario is called {name!r}; there are: {names}"
             raise NotFoundError(msg)
+        return self.play(scenario, seed, speed)
+
+    def play(self, scenario: Scenario, seed: int, speed: float = 1.0) -> dict[str, Any]:
+        """Start a scenario, ``speed`` times as fast, and return its state.
+
+        Raises:
+            SimulatorError: one is running, or has too many steps, or can't be that fast.
+        """
         with self._changed:
             if self._run is not None and self._run.state == "running":
                 msg = f"{self._run.scenario.name} is running; stop it first"

@@ -47,6 +47,22 @@ def test_scenarios_are_clean_and_leave_a_report(tmp_path: Path) -> None:
     assert "inject disconnect down_ms=1000" in text
 
 
+def test_a_demo_is_recorded_and_run_again(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    with GaplessProcess("simulate", "--rate", "30", state=tmp_path) as simulator:
+        simulator.ready()
+        for words in (["inject", "disconnect", "down_ms=1500"], ["scenario", "record", str(file)]):
+            with GaplessProcess(*words, state=tmp_path) as process:
+                assert process.popen.wait(60) == 0, process.err.wait_end()
+    assert "down_ms = 1_500" in file.read_text(encoding="utf-8")
+    code, lines, errors = run(tmp_path, "run", str(file), "--speed", "4", "--json")
+    [found] = [json.loads(line) for line in lines]
+    assert found["ok"], found
+    assert (code, errors) == (0, [])
+    assert found["replay"] == f"gapless scenario run {file} --seed 1 --speed 4"
+    assert [one["action"] for one in found["steps"]] == ["inject", "heal", "wait"]
+
+
 def test_events_that_retention_removes_are_declared_lost(tmp_path: Path) -> None:
     code, lines, errors = run(tmp_path, "run", "retention", "--speed", "6", "--json")
     [found] = [json.loads(line) for line in lines]
@@ -94,6 +110,8 @@ def test_scenarios_are_listed(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("run", "nonsense"), "no scenario is called 'nonsense'; there are: late-connect"),
+        (("run", "recon"), "did you mean reconnect? there are: late-connect"),
+        (("run", "no/such.toml"), "cannot read the scenario no/such.toml"),
         (("run", "all", "--report", "/no/such/folder/x"), "cannot write the report"),
         (("run", "all", "--speed", "0.5"), "0.5 is not in the range"),
         (("run",), "Missing argument"),

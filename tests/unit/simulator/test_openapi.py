@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from werkzeug.test import Client
 
 from simulator import control
-from simulator.control import OPENAPI, REQUEST_BYTES_MAX, Control, Parts
+from simulator.control import OPENAPI, REQUEST_BYTES_MAX, SCRIPT_REQUEST_BYTES_MAX, Control, Parts
 from tests.support.simulator.simulator_parts import make_parts
 from tests.support.simulator.viewer_records import faithful, record
 
@@ -28,6 +28,7 @@ CALLS: Final[list[tuple[str, str, str, object, int]]] = [
     ("/simulator/faults", "", "post", HUGE, 413),
     ("/simulator/faults", "", "get", None, 200),
     ("/simulator/faults/{name}", "disconnect", "get", None, 200),
+    ("/simulator/log", "", "get", None, 200),
     ("/simulator/changes", "?after=0&wait_ms=1", "get", None, 200),
     ("/simulator/changes", "?after=x", "get", None, 400),
     ("/simulator/faults/{name}", "disconnect", "delete", None, 204),
@@ -45,6 +46,10 @@ CALLS: Final[list[tuple[str, str, str, object, int]]] = [
     ("/simulator/scenario", "", "get", None, 200),
     ("/simulator/changes", "", "get", None, 200),
     ("/simulator/scenario", "", "delete", None, 200),
+    ("/simulator/scenario", "", "post", {"script": '[[steps]]\nat = "1s"'}, 200),
+    ("/simulator/scenario", "", "post", {"script": "[[steps]]", "path": "a.toml"}, 400),
+    ("/simulator/scenario", "", "post", {"seed": 1}, 400),
+    ("/simulator/scenario", "", "post", b" " * (SCRIPT_REQUEST_BYTES_MAX + 1), 413),
     ("/simulator/viewers", "", "get", None, 200),
     ("/simulator/viewers", "", "post", {"pid": 1}, 400),
     ("/simulator/viewers", "", "post", HUGE, 413),
@@ -79,6 +84,13 @@ BODIES: Final[dict[str, list[object]]] = {
         {"type": 1},
         {},
         [],
+    ],
+    "/simulator/scenario": [
+        {"script": '[[steps]]\nat = "1s"', "seed": 3, "speed": 2, "path": "x.toml"},
+        {"script": ""},
+        {"script": 1},
+        {"script": "x = 1", "more": 1},
+        {},
     ],
     "/simulator/workload": [{"running": True}, {"running": 1}, {}, {"running": True, "more": 1}],
     "/simulator/scenarios/{name}": [

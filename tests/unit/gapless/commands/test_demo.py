@@ -91,8 +91,8 @@ def test_a_scenario_is_played_with_its_setup(
 ) -> None:
     begun: list[tuple[str, int]] = []
 
-    def run_scenario(api: ControlApi, name: str, seed: int) -> None:
-        del api
+    def run_scenario(api: ControlApi, name: str, seed: int, speed: float) -> None:
+        del api, speed
         begun.append((name, seed))
 
     waited: list[int] = []

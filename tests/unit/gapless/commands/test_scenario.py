@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from common.errors import EXIT_USAGE, GaplessError
 from gapless.commands.scenario import command
 from gapless.rehearsal import play
 from gapless.rehearsal.result import RehearsalResult
 from simulator.scenarios.base import Scenario, Step, in_order
+from simulator.scenarios.scripted import SCENARIOS
 
 SCHEDULE = """
 import sys
@@ -68,3 +70,59 @@ def test_the_printed_command_repeats_a_failed_run(
     assert played[0] == played[1]
     assert played[0][:2] == ("chaos", 424)
     assert len(played[0][2]) > 8
+
+
+def test_a_shown_scenario_runs_from_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    played: list[tuple[Scenario, int]] = []
+
+    def note(scenario: Scenario, seed: int, speed: float, **_: object) -> RehearsalResult:
+        played.append((scenario, seed))
+        return RehearsalResult(
+            scenario=scenario.name, seed=seed, speed=speed, version="1", file=scenario.path
+        )
+
+    monkeypatch.setattr(play, "play", note)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    shown = CliRunner().invoke(command, ["show", "chaos", "--seed", "7"])
+    file = tmp_path / "my own.toml"
+    file.write_text(shown.stdout, encoding="utf-8")
+    result = CliRunner().invoke(command, ["run", str(file)])
+    assert f"gapless scenario run '{file}' --seed 7" in result.stdout
+    [(scenario, seed)] = played
+    assert seed == 7
+    assert in_order(scenario, seed) == in_order(SCENARIOS["chaos"], 7)
+    assert scenario.script == shown.stdout
+    CliRunner().invoke(command, ["run", str(file), "--seed", "9", "--seeds", "2"])
+    assert [seed for _, seed in played[1:]] == [9, 10]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[[steps]]\nat = 5\n", "line 2: steps[1].at: must be a duration"),
+        (b"[[steps]]\n# caf\xe9\n", "line 2: not UTF-8"),
+        (None, "No such file"),
+    ],
+)
+def test_a_bad_file_is_a_usage_error(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "x.toml"
+    if content is not None:
+        file.write_bytes(content)
+    for arguments in (["run", str(file)], ["show", str(file)]):
+        error = CliRunner().invoke(command, arguments).exception
+        assert isinstance(error, GaplessError)
+        assert said in str(error)
+        assert error.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("x.txt", "must end in .toml"), ("known.toml", "exists")]
+)
+def test_a_recording_does_not_replace_a_file(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "known.toml").write_text("mine")
+    error = CliRunner().invoke(command, ["record", str(tmp_path / name)]).exception
+    assert isinstance(error, GaplessError)
+    assert said in str(error)
+    assert (tmp_path / "known.toml").read_text() == "mine"

@@ -1,0 +1,56 @@
+"""The fault log: what was switched and when, and when each fault was really on. Bounded."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+import msgspec
+
+ENTRIES_MAX: Final = 10_000
+"""Newest entries kept: a fault that recurs every second fills them in more than an hour."""
+
+Happening = Literal["requested", "began", "ended", "healed"]
+"""requested: someone or a scenario switched it on; healed: someone or a scenario healed it. began
+and ended: its harm came into force, and no longer is, once for each turn of its cycle."""
+
+
+class FaultEntry(msgspec.Struct, frozen=True):
+    """One entry; ``at_ms`` is the wall clock, ms since the Unix epoch."""
+
+    at_ms: int
+    event: Happening
+    name: str
+    type: str
+    request: dict[str, Any] | None = None
+    """The request of the control API, for ``requested`` alone."""
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class FaultLog:
+    """The newest entries, oldest first; the board adds them, one thread at a time."""
+
+    def __init__(self, now_ms: Callable[[], int] = _wall_ms) -> None:
+        self._now_ms = now_ms
+        self._entries: deque[FaultEntry] = deque(maxlen=ENTRIES_MAX)
+        self.started_ms = now_ms()
+
+    def add(
+        self, event: Happening, name: str, kind: str, request: dict[str, Any] | None = None
+    ) -> None:
+        """Add an entry of this moment."""
+        self._entries.append(FaultEntry(self._now_ms(), event, name, kind, request))
+
+    def describe(self) -> dict[str, Any]:
+        """The log as the control API shows it."""
+        return {
+            "started_ms": self.started_ms,
+            "now_ms": self._now_ms(),
+            # A copy first: another thread may add an entry meanwhile.
+            "entries": [msgspec.to_builtins(one) for one in tuple(self._entries)],
+        }
