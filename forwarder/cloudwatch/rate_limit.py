@@ -231,10 +231,12 @@ class CallQueue:
                     loop = asyncio.get_running_loop()
                     self._timer = loop.call_later(wait_ms / 1000, self._wake)
                 return
-            budget.spend(now_ms)
-            self._running += 1
             turn = self._waiting.pop(allowed)
             assert turn is not None
+            if turn.cancelled():  # its task has not run since, and would remove it
+                continue
+            budget.spend(now_ms)
+            self._running += 1
             turn.set_result(None)
 
     def _wake(self) -> None:

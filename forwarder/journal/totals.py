@@ -1,7 +1,8 @@
 """Cached totals of time ranges, kept up to date for each filter and shared by all viewers.
 
 Time is cut into blocks of three sizes. A range consists of whole blocks and less than a second at
-either end. The journal is asked for a block once; from then on appended rows are added to it.
+either end. The journal is asked for a block once; from then on appended rows are added to it. Time
+before the first event and after the last one costs nothing: most of a quiet log group's is.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
+from common.ranges import Range
 from forwarder.journal.contract import Journal
 from forwarder.records import RangeTotal
 from wire.digest import MODULUS
+from wire.limits import TIMESTAMP_MAX
 from wire.query import Filter
 
 SIZES_MS: Final = (1_000, 64_000, 4_096_000)
@@ -47,7 +50,7 @@ class Totals:
         self._journal = journal
         self._filters: OrderedDict[_Key, _FilterBlocks] = OrderedDict()
         self._answers: OrderedDict[tuple[int, int, Filter, int, int], RangeTotal] = OrderedDict()
-        self._tail = _Tail(journal.head_seq)
+        self._tail = _Tail(journal)
         self._state = journal.epoch, journal.revision
 
     def total(
@@ -60,6 +63,9 @@ class Totals:
         if from_ > through or base >= last:
             return RangeTotal(0, 0)
         self._advance(head)
+        from_, through = self._tail.clip(from_, through)
+        if from_ > through:
+            return RangeTotal(0, 0)
         question = from_, through, filter_, base, last
         answer = self._answers.get(question)
         if answer is None:
@@ -74,7 +80,7 @@ class Totals:
             self._state = state
             self._filters.clear()
             self._answers.clear()
-            self._tail = _Tail(head)
+            self._tail = _Tail(self._journal)
         self._tail.read(self._journal, head)
 
     def _answer(self, from_: int, through: int, filter_: Filter, base: int, seq: int) -> RangeTotal:
@@ -100,15 +106,24 @@ class Totals:
 class _Tail:
     """The newest rows, in columns."""
 
-    def __init__(self, head: int) -> None:
-        self.first = head
-        """It holds the rows with a greater seq, up to ``head``."""
-        self.head = head
+    def __init__(self, journal: Journal) -> None:
+        self.first = self.head = journal.head_seq
+        """It holds the rows with a seq greater than ``first``, up to ``head``."""
+        spans = journal.streams()
+        self.earliest = min((span[1] for span in spans), default=TIMESTAMP_MAX)
+        self.latest = max((span[2] for span in spans), default=0)
+        """Least and greatest timestamp of all rows up to ``head``."""
         self._names: list[str] = []
         self._numbers: dict[str, int] = {}
         self._timestamps = array("q")
         self._streams = array("q")
         self._digests = array("Q")
+
+    def clip(self, from_: int, through: int) -> Range:
+        """The part of a range that may hold rows, in whole blocks; empty if it ends before."""
+        size = SIZES_MS[0]
+        low, high = self.earliest // size * size, self.latest // size * size + size - 1
+        return max(from_, low), min(through, high)
 
     def read(self, journal: Journal, head: int) -> None:
         """Read the rows appended since, and drop the oldest."""
@@ -118,6 +133,8 @@ class _Tail:
                 number = self._numbers.setdefault(row.stream, len(self._numbers))
                 if number == len(self._names):
                     self._names.append(row.stream)
+                self.earliest = min(self.earliest, row.timestamp)
+                self.latest = max(self.latest, row.timestamp)
                 self._timestamps.append(row.timestamp)
                 self._streams.append(number)
                 self._digests.append(row.digest)

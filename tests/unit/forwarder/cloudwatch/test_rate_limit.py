@@ -135,6 +135,18 @@ async def test_a_turn_that_comes_to_a_cancelled_task_is_given_back(queue: CallQu
     assert queue._running == len(turns)
 
 
+async def test_a_task_that_is_just_being_cancelled_gets_no_turn(queue: CallQueue) -> None:
+    turns = [await queue.wait_turn("group", POLL) for _ in range(SLOTS_MAX)]
+    first, second = (asyncio.create_task(queue.wait_turn("group", POLL)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()  # it has not run since, and still waits in the queue
+    turns.pop().release()
+    turns.append(await second)
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert queue._running == len(turns) == SLOTS_MAX
+
+
 async def test_a_call_given_up_running_keeps_its_slot_until_it_ends(
     queue: CallQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:

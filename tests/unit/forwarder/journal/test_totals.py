@@ -58,8 +58,23 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert kept.total(NOW_MS, NOW_MS + 1_000 * number, Filter()).count == number
     filters = [Filter(streams=(f"job/{number}",)) for number in range(totals.FILTERS_MAX + 9)]
     for wanted in filters:
-        kept.total(NOW_MS, NOW_MS + 9, wanted)
+        kept.total(NOW_MS, NOW_MS + 1_000, wanted)
     assert len(kept._filters) == totals.FILTERS_MAX
     assert len(kept._answers) <= totals.ANSWERS_MAX
     assert len(kept._tail._timestamps) <= 100
     assert all(len(blocks) <= 20 for one in kept._filters.values() for blocks in one._blocks)
+
+
+def test_time_without_events_is_neither_asked_for_nor_remembered() -> None:
+    journal = _Counted(GROUP)
+    journal.append(events(range(1, 11)), "live")
+    kept = Totals(journal)
+    for passed in range(0, 3_600_000, 1_700):
+        since = NOW_MS + passed - 900_000
+        found = kept.total(since, since + 1_800_000, Filter())
+        assert found.count == 10 * (since <= NOW_MS)
+    assert sum(len(blocks) for one in kept._filters.values() for blocks in one._blocks) <= 2
+    assert len(kept._answers) <= 2
+    journal.append([event(11, NOW_MS - 7_000), event(12, NOW_MS + 7_000)], "repair")
+    assert kept.total(NOW_MS - 9_000, NOW_MS + 9_000, Filter()).count == 12
+    assert kept.total(NOW_MS - 9_000, NOW_MS + 9_000, Filter(), seq=11).count == 11
