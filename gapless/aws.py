@@ -180,7 +180,7 @@ def prepare_credentials(choice: AwsChoice, *, is_background: bool = False) -> No
 
     if not needs_code(profile or "default", settings_of):
         return
-    # boto3 is slow to import, hence imported only here.
+    # botocore is slow to import, hence imported only here.
     from forwarder.cloudwatch.client import renew_role  # noqa: PLC0415
 
     can_ask = not is_background and sys.stdin is not None and sys.stdin.isatty()
@@ -248,7 +248,7 @@ async def read_cloudwatch(
     Raises:
         ForwarderError: CloudWatch cannot be read; its exit code is the command's.
     """
-    # boto3 is slow to import, hence imported only here.
+    # botocore is slow to import, hence imported only here.
     from forwarder.cloudwatch.missing import explain_missing  # noqa: PLC0415
     from forwarder.cloudwatch.reader import CloudWatch  # noqa: PLC0415
     from forwarder.errors import GroupNotFoundError  # noqa: PLC0415

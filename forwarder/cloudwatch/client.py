@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -338,12 +337,7 @@ def make_client(
         base = open_session(aws, region)
         if parser_factory is not None:
             base.register_component("response_parser_factory", parser_factory)
-        session = boto3.Session(botocore_session=base)
-        # The stubs know the names of services only where they are written out.
-        client = session.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=endpoint_url,
-        )
+        client = base.create_client(service, endpoint_url=endpoint_url)
         credentials = find_credentials(base)
     except Exception as error:  # the SDK's own, and whatever its files and plug-ins raise
         raise translate_setup(error, find_place(aws, region or "")) from error

@@ -47,7 +47,7 @@ _POSITION_REFUSED: Final = frozenset({"InvalidArgumentException", "ResourceNotFo
 
 
 class KinesisClient(Protocol):
-    """The methods of boto3's client that the reader calls."""
+    """The methods of botocore's client that the reader calls."""
 
     def list_shards(self, **parameters: object) -> dict[str, Any]:
         """The shards of a stream."""

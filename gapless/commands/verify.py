@@ -124,7 +124,7 @@ def _verify(
     token: str | None,
     span: Range,
 ) -> VerificationResult:
-    # boto3 and websockets are slow to import, hence imported only here.
+    # botocore and websockets are slow to import, hence imported only here.
     from gapless.verification.sources import find_served_group, named_pattern  # noqa: PLC0415
     from gapless.verification.verifier import Verification  # noqa: PLC0415
 
