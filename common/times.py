@@ -145,12 +145,26 @@ _YEAR_MAX_S: Final = 253_402_300_799
 """The last second of the year 9999, the last that ``datetime`` can represent."""
 
 
-def iso(timestamp: int) -> str:
-    """Format as ``2026-11-23T12:04:31.123Z``; beyond the year 9999 as ``+MILLISECONDS``."""
+def iso(timestamp: int, zone: tzinfo = UTC) -> str:
+    """Format as ``2026-11-23T12:04:31.123Z``; beyond the year 9999 as ``+MILLISECONDS``.
+
+    In another zone than UTC, its offset stands in place of the Z.
+    """
     seconds, millis = divmod(timestamp, 1000)
     if not 0 <= seconds <= _YEAR_MAX_S:
         return f"+{timestamp}"
-    return f"{_second(seconds)}.{millis:03d}Z"
+    if zone is UTC:
+        return f"{_second(seconds)}.{millis:03d}Z"
+    text = _second_in(seconds, zone)
+    return f"{text[:_SECOND_CHARS]}.{millis:03d}{text[_SECOND_CHARS:]}"
+
+
+def iso_second(timestamp: int, zone: tzinfo = UTC) -> str:
+    """Format as ``2026-11-23T12:04:31``, the time of a zone without its offset."""
+    seconds = timestamp // 1000
+    if not 0 <= seconds <= _YEAR_MAX_S:
+        return f"+{timestamp}"
+    return _second(seconds) if zone is UTC else _second_in(seconds, zone)[:_SECOND_CHARS]
 
 
 def format_local(time_ms: int | None, zone: tzinfo | None = None) -> str:
@@ -164,6 +178,17 @@ def format_local(time_ms: int | None, zone: tzinfo | None = None) -> str:
 def iso_range(from_ms: int, through_ms: int) -> str:
     """Format a range as its two ends with two dots between."""
     return f"{iso(from_ms)}..{iso(through_ms)}"
+
+
+_SECOND_CHARS: Final = len("2026-11-23T12:04:31")
+
+
+@lru_cache(1024)
+def _second_in(seconds: int, zone: tzinfo) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, zone).isoformat(timespec="seconds")
+    except (OverflowError, ValueError):  # the zone shifts it beyond the year 9999
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 @lru_cache(1024)

@@ -172,6 +172,12 @@ def _check_fields(text: str) -> str:
     return text
 
 
+def _check_format(text: str) -> str:
+    from tui.output.templates import parse_format  # noqa: PLC0415 - likewise
+
+    return parse_format(text)
+
+
 def _check_lifecycle(text: str) -> str:
     kind, _, rule = text.partition(":")
     if kind == "pattern" and rule:
@@ -252,6 +258,10 @@ EXPRESSION: Final = ParsedType("expression", _check_expression)
 """An expression of filters and searches, checked, as text."""
 FIELDS: Final = ParsedType("fields", _check_fields)
 """Names of fields with commas between them, checked, as text."""
+FORMAT: Final = ParsedType(
+    "format", _check_format, choices=("short", "detailed", "text", "json", "raw")
+)
+"""A format's name without aliases, or a template, checked, as text."""
 LIFECYCLE: Final = ParsedType("lifecycle", _check_lifecycle)
 """``ecs:CLUSTER``, ``pattern:RE`` or ``idle:30s``, checked, as text."""
 LIVE: Final = ParsedType("live", _check_live, choices=("auto", "poll", "kinesis:"))

@@ -18,8 +18,8 @@ from common.text import escape_unprintable
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[H\x1b[2J"
 _LEAVE: Final = "\x1b[?1049l\x1b[?25h"
 
-_NO_SCREEN: Final = ("--output", "--no-follow", "--help", "-h")
-"""Options of ``tail`` that show no screen."""
+_NO_SCREEN: Final = ("--output", "--format", "--no-follow", "--help", "-h")
+"""Options of ``tail`` that show no screen, beside ``-o``, whose value may follow at once."""
 
 RESET: Final = (
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # the mouse
@@ -53,11 +53,16 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal says that it moves no cursor and has no colours, as editors' do."""
+    return environ.get("TERM") == "dumb"
+
+
 class StatusLine:
     """One line on stderr that is overwritten, and erased at the end; silent without a terminal."""
 
     def __init__(self) -> None:
-        self.is_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty() and not is_dumb(os.environ)
         self._is_shown = False
 
     def show(self, text: str) -> None:
@@ -181,7 +186,7 @@ def _url_on_screen(arguments: Sequence[str]) -> str | None:
     """Return the forwarder's URL to show on a screen; None if there will be no screen."""
     if not arguments or arguments[0] != "tail":
         return None
-    if any(one.split("=")[0] in _NO_SCREEN for one in arguments):
+    if any(one.split("=")[0] in _NO_SCREEN or one.startswith("-o") for one in arguments):
         return None
     found = [one for one in arguments[1:] if one.startswith(("ws://", "wss://"))]
     return found[0] if found else None

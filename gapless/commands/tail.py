@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import time
 from functools import partial
 from itertools import pairwise
@@ -22,6 +21,7 @@ from gapless.options import (
     EXPRESSION,
     FIELDS,
     FILE,
+    FORMAT,
     LEVEL,
     LEVELS,
     STREAM,
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _LINES_MAX: Final = 1_000_000
 
+CONTEXT_LINES_MAX: Final = 10_000
+"""Most context lines; those before a match are held in memory."""
 
 _CONSUMER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _YES: Final = frozenset({"", "1", "true", "yes", "on"})
@@ -93,6 +95,24 @@ class _TailCommand(click.Command):
         return super().parse_args(ctx, given)
 
 
+def _one_format(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> str | None:
+    """The format, which has several names and settings.
+
+    Raises:
+        click.BadParameter: Two different ones are given.
+    """
+    if len(set(given)) > 1:
+        shown = " and ".join(map(repr, dict.fromkeys(given)))
+        msg = f"{shown} exclude each other: --format and --output are the same option"
+        raise click.BadParameter(msg, context, parameter)
+    return given[0] if given else None
+
+
+CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
+
+
 @click.command("tail", cls=_TailCommand)
 @click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
 @click.option(
@@ -116,10 +136,11 @@ class _TailCommand(click.Command):
 )
 @filter_pattern_option
 @click.option(
-    "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
+    "-s", "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
 )
 @click.option("--until", type=TIME, metavar="TIME", help="Show nothing later than this.")
 @click.option(
+    "-n",
     "--lines",
     type=click.IntRange(0, _LINES_MAX),
     metavar="N",
@@ -158,9 +179,28 @@ class _TailCommand(click.Command):
     "level, stream, group, origin and msg.",
 )
 @click.option(
+    "-o",
+    "--format",
     "--output",
-    type=click.Choice(["text", "json", "raw"]),
-    help="Print lines instead of a screen; text if stdout is not a terminal.",
+    "output",
+    type=FORMAT,
+    multiple=True,
+    callback=_one_format,
+    metavar="FORMAT",
+    help="Print lines instead of a screen: detailed (or text: time, log stream, message), short "
+    "(time, message), json, raw (messages alone), or a TEMPLATE with fields in braces, as "
+    "'{time} {level:5} {user.id} {msg}'. --output and --format are the same option.  [default: "
+    "text, if stdout is not a terminal]",
+)
+@click.option("-A", "after", type=CONTEXT, metavar="N", help="Print N lines after each match.")
+@click.option("-B", "before", type=CONTEXT, metavar="N", help="Print N lines before each match.")
+@click.option(
+    "-C",
+    "around",
+    type=CONTEXT,
+    metavar="N",
+    help="Print N lines before and after each line that --grep and --level match. Lines that "
+    "--exclude hides stay hidden. --lines counts lines before they are matched.",
 )
 @click.option(
     "--order",
@@ -178,6 +218,7 @@ class _TailCommand(click.Command):
 )
 @click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its marks.")
 @click.option(
+    "-f",
     "--follow/--no-follow",
     default=True,
     help="Wait for new lines, or exit after the existing ones.",
@@ -229,6 +270,7 @@ def command(
         _check_terminal(options)
         for one in choices:
             prepare_credentials(one)
+    targets = tuple(dict.fromkeys(targets))  # one that is given twice counts once
     token = _token(token_file)
     _check_options(options)
     # Imported only now that the options are checked.
@@ -285,8 +327,16 @@ def _check_options(options: dict[str, Any]) -> None:
     Raises:
         UsageError: They exclude each other, or can yield nothing.
     """
-    if options["fields"] and options["output"] == "raw":
-        msg = "--fields and --output raw exclude each other: raw prints whole messages"
+    output = options["output"] or ""
+    if options["fields"] and (output == "raw" or "{" in output):
+        what = "raw prints whole messages" if output == "raw" else "the template names its own"
+        msg = f"--fields and this --format exclude each other: {what}"
+        raise UsageError(msg)
+    around = options.pop("around") or 0
+    options["before"] = max(options["before"] or 0, around)
+    options["after"] = max(options["after"] or 0, around)
+    if (options["before"] or options["after"]) and not (options["grep"] or options["level"]):
+        msg = "-A, -B and -C print lines around matches: give --grep or --level, too"
         raise UsageError(msg)
     check_writable(options["record"], "record")
     check_times(options["since"], options["until"], time.time_ns() // 1_000_000)
@@ -341,7 +391,8 @@ def _check_terminal(options: dict[str, Any]) -> None:
     Raises:
         UsageError: there is none, or other output was asked for.
     """
-    is_on_screen = options["follow"] and not options["output"]
-    if not (is_on_screen and sys.stdout.isatty() and sys.stdin.isatty()):
+    from gapless.viewing.model import has_screen  # noqa: PLC0415 - after the options
+
+    if options["output"] or not (options["follow"] and has_screen()):
         hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
         raise UsageError(hint)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from gapless.aws import AwsChoice, account_of, group_folder, region_of
+from gapless.terminal import is_dumb
 
 
 class WatchedTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +116,11 @@ def own_target(
     )
 
 
+def has_screen() -> bool:
+    """Whether stdin and stdout are a terminal that a screen can be drawn on."""
+    return sys.stdout.isatty() and sys.stdin.isatty() and not is_dumb(os.environ)
+
+
 class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     """What to watch and how to show it; times in ms since the Unix epoch.
 
@@ -126,6 +132,9 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
         consumer: The name whose cursor that is; empty: the screen's, or the output form's own.
+        output: A format's name or a template; None: a screen, if there is one.
+        before: Context lines of output before each line that matches.
+        after: Context lines after each.
         notice: Message for the user when watching begins.
         in_browser: Whether a browser draws the screen, from packets on stdout.
         control: Control URL of the simulator whose faults the screen's keys switch.
@@ -145,7 +154,9 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     level: str | None = None
     fields: str | None = None
-    output: Literal["text", "json", "raw"] | None = None
+    output: str | None = None
+    before: int = 0
+    after: int = 0
     order: Literal["strict", "arrival"] = "strict"
     hold: int = 10_000
     patience: int = 30_000
@@ -166,7 +177,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         """Whether to show a screen: there is one to draw on, and no other output was asked for."""
         if self.in_browser:
             return True
-        return self.output is None and self.follow and sys.stdout.isatty() and sys.stdin.isatty()
+        return self.output is None and self.follow and has_screen()
 
     @property
     def resumes(self) -> bool:

@@ -72,6 +72,7 @@ class ScreenApp(ViewerApp):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         level: str | None = None,
+        context_lines: int = 0,
         bookmarks_path: Path | None = None,
         columns: FirstColumns = NO_COLUMNS,
         catalogue: Catalogue | None = None,
@@ -79,8 +80,8 @@ class ScreenApp(ViewerApp):
     ) -> None:
         """Create the application.
 
-        ``include``, ``exclude`` and ``level`` are the filters of the command line; ``notice`` is
-        shown first.
+        ``include``, ``exclude``, ``level`` and ``context_lines`` are the filters of the command
+        line; ``notice`` is shown first.
         """
         super().__init__(
             engine,
@@ -96,6 +97,7 @@ class ScreenApp(ViewerApp):
         self._include = include
         self._exclude = exclude
         self._level = level
+        self._context_lines = context_lines
 
     def get_driver_class(self) -> type[Driver]:
         """Use ``ClearingDriver`` in place of Textual's driver for Linux."""
@@ -104,7 +106,7 @@ class ScreenApp(ViewerApp):
 
     def on_ready(self) -> None:
         """Apply the filters of the command line, as chips that the user can remove."""
-        self.filter_by(self._include, self._exclude, self._level)
+        self.filter_by(self._include, self._exclude, self._level, self._context_lines)
         if self._notice:
             self.show_message(self._notice)
 

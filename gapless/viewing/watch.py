@@ -298,6 +298,7 @@ def within_limit(viewing: Viewing) -> Viewing:
 
 async def _print_lines(viewing: Viewing) -> int:
     """Print lines to stdout; return the exit code."""
+    from tui.output.formats import make_style  # noqa: PLC0415 - with it
     from tui.output.plain import PlainOptions  # noqa: PLC0415 - websockets is slow to import
     from tui.render.fields import parse_fields  # noqa: PLC0415 - with it
 
@@ -308,14 +309,18 @@ async def _print_lines(viewing: Viewing) -> int:
         if not pattern.known:
             say(f"waiting for log group {pattern.name}; Ctrl+C ends")
     options = PlainOptions(
-        output=viewing.output or "text",
-        fields=parse_fields(viewing.fields) if viewing.fields else (),
+        style=make_style(
+            viewing.output or "text",
+            fields=parse_fields(viewing.fields) if viewing.fields else (),
+            color=_is_coloured(viewing.color),
+        ),
         order=viewing.order,
         hold_ms=viewing.hold,
         lines=viewing.lines,
         follow=viewing.follow,
         until_ms=viewing.until,
-        color=_is_coloured(viewing.color),
+        before=viewing.before,
+        after=viewing.after,
         record=viewing.record,
     )
     folder = cursors_folder(viewing) if viewing.resumes else None
@@ -389,6 +394,7 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
+        context_lines=max(viewing.before, viewing.after),
         bookmarks_path=None if cursors is None else bookmarks_file(viewing, cursors),
         columns=FirstColumns(
             None if cursors is None else columns_file(viewing, cursors), viewing.fields
@@ -435,9 +441,10 @@ class UnseenExecutions:
 
 
 def _is_coloured(color: str) -> bool:
-    """``auto``: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    """``auto``: on a terminal that has colours, unless NO_COLOR is set (https://no-color.org)."""
     if color == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        is_plain = bool(os.environ.get("NO_COLOR")) or terminal.is_dumb(os.environ)
+        return sys.stdout.isatty() and not is_plain
     return color == "always"
 
 

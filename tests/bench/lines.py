@@ -21,7 +21,7 @@ from tests.support.forwarder.feed_server import serve_feed
 from tui.client.target import LineSource
 from tui.lines.levels import level_of
 from tui.lines.rows import Line
-from tui.output.formats import format_line
+from tui.output.formats import OutputStyle, format_line
 from tui.output.ordering import PrintedLine
 from tui.render.line_format import ColumnLayout
 from tui.render.palette import Palette, ThemeTones
@@ -119,7 +119,8 @@ def _places(folder: Path) -> dict[str, Callable[[Line], object]]:
 
 
 def _print_text(line: Line) -> bytes:
-    return format_line(PrintedLine(line, is_late=False), "text", LineSource("", None), color=True)
+    style = OutputStyle(color=True)
+    return format_line(PrintedLine(line, is_late=False), style, LineSource("", None))
 
 
 def _draw(line: Line, *, wrapped: bool) -> None:

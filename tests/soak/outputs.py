@@ -92,7 +92,7 @@ def text_digest(identity: Identity) -> What:
     """The digest of an event's line in text output."""
     stream, timestamp, message = identity
     line = Line(line_key(timestamp, "0", 0), 1, None, stream, message, "live")
-    text = format_text(PrintedLine(line, is_late=False), color=False).encode()
+    text = format_text(PrintedLine(line, is_late=False)).encode()
     return blake2b(text, digest_size=16).digest()
 
 

@@ -37,11 +37,15 @@ class OutputFilter(msgspec.Struct, frozen=True):
     level: str | None = None
     """One of ``LEVELS``; a line without a level counts as INFO."""
 
+    def without_excluded(self, line: Line) -> bool:
+        """Whether a line passes none of ``exclude``."""
+        return not any(test(line) for test in self.exclude)
+
     def passes(self, line: Line) -> bool:
         """Whether a line is printed: it passes all of ``include`` and none of ``exclude``."""
         return (
             all(test(line) for test in self.include)
-            and not any(test(line) for test in self.exclude)
+            and self.without_excluded(line)
             and (self.level is None or at_least(level_of(line.message), self.level))
         )
 

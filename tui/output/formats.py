@@ -1,4 +1,4 @@
-"""Output formats of a line: text, JSON and raw. Pure.
+"""Output formats of a line: text, short, JSON, raw, chosen fields, and templates. Pure.
 
 Text has no control characters that a terminal would act on, and indents the further lines of a
 message, so that none of them can pass for an event.
@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 from zlib import crc32
 
+import msgspec
+
 from common.text import without_colours
-from common.times import iso
+from common.times import iso, iso_second
 from tui.client.target import LineSource
 from tui.lines.levels import level_of
 from tui.lines.rows import Line
 from tui.lines.structure import Scalar, structure_of
+from tui.output.context import ContextLine
 from tui.output.ordering import PrintedLine
+from tui.output.templates import FORMATS, Template, parse_template
 from tui.render.fields import Field, FieldReader, value_text
 from tui.render.safe_text import harmless, harmless_lines
 from wire.codec import encode
 
-OutputFormat = Literal["text", "json", "raw"]
-
 INDENT: Final = "    "
+
+GAP: Final = b"--\n"
+"""Printed between lines of text that do not follow each other, as grep does."""
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
@@ -33,31 +39,87 @@ _HUES: Final = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
 _LEVEL_COLOURS: Final = {"warn": "\x1b[33m", "error": "\x1b[31m", "fatal": "\x1b[31m"}
 
 
+class OutputStyle(msgspec.Struct, frozen=True):
+    """How lines are printed.
+
+    Attributes:
+        form: One of ``FORMATS``.
+        fields: The only fields to print, as text or JSON; empty: those of the format.
+        template: The template to print with, in place of a format.
+        color: Whether text is coloured.
+        zone: Zone of the times in text.
+    """
+
+    form: str = "text"
+    fields: tuple[Field, ...] = ()
+    template: Template | None = None
+    color: bool = False
+    zone: tzinfo = UTC
+
+    @property
+    def is_text(self) -> bool:
+        """Whether lines are for people, who want to see where lines are left out."""
+        return self.form not in ("json", "raw")
+
+
+def make_style(
+    text: str, *, fields: Sequence[Field] = (), color: bool = False, zone: tzinfo = UTC
+) -> OutputStyle:
+    """The style of a format that ``parse_format`` returned."""
+    is_template = text not in FORMATS
+    return OutputStyle(
+        "text" if is_template else text,
+        tuple(fields),
+        parse_template(text) if is_template else None,
+        color,
+        zone,
+    )
+
+
 def format_line(
     one: PrintedLine,
-    output: OutputFormat,
+    style: OutputStyle,
     source: LineSource,
     *,
-    color: bool,
     group: str = "",
-    fields: Sequence[Field] = (),
+    is_match: bool = True,
 ) -> bytes:
-    """Return a line in a format, as UTF-8 with its newline.
+    """Return a line in a style, as UTF-8 with its newline.
 
-    ``group`` is for ``format_text``; ``fields`` are the only ones to print as text or JSON.
+    Args:
+        one: The line.
+        style: How to print it.
+        source: Where it comes from.
+        group: The name that tells its log group from others; empty: there are no others.
+        is_match: False for a context line.
     """
-    if fields and output != "raw":
-        return format_fields(one, fields, source, as_json=output == "json") + b"\n"
-    if output == "json":
-        return format_json(one, source) + b"\n"
-    if output == "raw":
+    if style.template is not None:
+        return _format_template(one, style.template, style, source).encode() + b"\n"
+    if style.fields and style.form != "raw":
+        return format_fields(one, style, source) + b"\n"
+    if style.form == "json":
+        return format_json(one, source, is_match=is_match) + b"\n"
+    if style.form == "raw":
         message = one.line.message.removesuffix("\n").removesuffix("\r")
         return message.encode("utf-8", "surrogatepass") + b"\n"
-    return format_text(one, color=color, group=group).encode() + b"\n"
+    return format_text(one, style, group=group, is_match=is_match).encode() + b"\n"
 
 
-def format_text(one: PrintedLine, *, color: bool, group: str = "") -> str:
-    """Return ``TIME [GROUP] STREAM MESSAGE``, without control characters.
+def format_context_line(
+    one: ContextLine, style: OutputStyle, source: LineSource, *, group: str = ""
+) -> bytes:
+    """Return a match or a context line, behind a line of two dashes where lines are left out."""
+    data = format_line(one.printed, style, source, group=group, is_match=one.is_match)
+    return GAP + data if one.follows_gap and style.is_text else data
+
+
+_PLAIN: Final = OutputStyle()
+
+
+def format_text(
+    one: PrintedLine, style: OutputStyle = _PLAIN, *, group: str = "", is_match: bool = True
+) -> str:
+    """Return ``TIME [GROUP] STREAM MESSAGE``, or without the stream, without control characters.
 
     ``group`` is the name that tells the log group from others; empty: there are no others.
     """
@@ -65,48 +127,70 @@ def format_text(one: PrintedLine, *, color: bool, group: str = "") -> str:
     message = line.message.removesuffix("\n").removesuffix("\r")
     if not (message.isascii() and message.isprintable()):
         message = harmless_lines(message, f"\n{INDENT}")
-    time, stream = iso(line.timestamp), harmless(line.stream)
+    if style.form == "short":
+        time, stream = iso_second(line.timestamp, style.zone), ""
+    else:
+        time, stream = iso(line.timestamp, style.zone), harmless(line.stream)
     group = f"{harmless(group)} " if group else ""
-    if not color:
-        return f"{time} {group}{stream} {message}"
+    if not style.color:
+        return f"{time} {group}{stream} {message}" if stream else f"{time} {group}{message}"
     hue = _HUES[crc32(line.stream.encode("utf-8", "surrogatepass")) % len(_HUES)]
-    style = _LEVEL_COLOURS.get(level_of(line.message) or "", "")
-    shown = f"{style}{message}{_RESET}" if style else message
-    return f"{_DIM}{time}{_RESET} {group}\x1b[{hue}m{stream}{_RESET} {shown}"
+    colour = _LEVEL_COLOURS.get(level_of(line.message) or "", "")
+    colour = colour if is_match else _DIM
+    shown = f"{colour}{message}{_RESET}" if colour else message
+    name = f"\x1b[{hue}m{stream}{_RESET} " if stream else ""
+    return f"{_DIM}{time}{_RESET} {group}{name}{shown}"
 
 
-def format_json(one: PrintedLine, source: LineSource) -> bytes:
-    """Return an object with the event's fields, and ``"late": true`` for a late one."""
+def format_json(one: PrintedLine, source: LineSource, *, is_match: bool = True) -> bytes:
+    """Return an object with the event's fields.
+
+    ``"late": true`` is added for a late one, ``"context": true`` for a context line.
+    """
     fields: dict[str, Any] = event_fields(one.line, source.group)
     place = {"region": source.region, "account": source.account}
     fields |= {name: value for name, value in place.items() if value is not None}
     if one.is_late:
         fields["late"] = True
+    if not is_match:
+        fields["context"] = True
     if one.line.message.isprintable() and one.line.stream.isprintable():
         return encode(fields)
     # msgspec leaves C1 controls and the like as they are, and a terminal would act on them.
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def format_fields(
-    one: PrintedLine, fields: Sequence[Field], source: LineSource, *, as_json: bool
-) -> bytes:
-    """Return chosen fields: as text with tabs between them, or as an object.
+def format_fields(one: PrintedLine, style: OutputStyle, source: LineSource) -> bytes:
+    """Return the chosen fields: as text with tabs between them, or as an object.
 
     A field that a line lacks is empty or null; several values of one name are joined, or a list.
     """
-    values = field_values(one, fields, source)
-    if as_json:
+    values = field_values(one, style.fields, source, style.zone)
+    if style.form == "json":
         content = {
             str(field): None if not found else found[0] if len(found) == 1 else found
-            for field, found in zip(fields, values, strict=True)
+            for field, found in zip(style.fields, values, strict=True)
         }
         return json.dumps(content, separators=(",", ":")).encode()
     return "\t".join(harmless(value_text(found)) for found in values).encode()
 
 
+def _format_template(
+    one: PrintedLine, template: Template, style: OutputStyle, source: LineSource
+) -> str:
+    values = field_values(one, template.fields, source, style.zone)
+    safe = [
+        [
+            harmless_lines(value, f"\n{INDENT}") if isinstance(value, str) else value
+            for value in found
+        ]
+        for found in values
+    ]
+    return template.fill(safe)
+
+
 def field_values(
-    one: PrintedLine, fields: Sequence[Field], source: LineSource
+    one: PrintedLine, fields: Sequence[Field], source: LineSource, zone: tzinfo = UTC
 ) -> list[list[Scalar]]:
     """Return the values of chosen fields of a line, of each none, one or several."""
     line = one.line
@@ -121,7 +205,7 @@ def field_values(
             continue
         match field.name:
             case "time":
-                own: str | None = iso(line.timestamp)
+                own: str | None = iso(line.timestamp, zone)
             case "level":
                 own = level_of(line.message)
             case "stream":

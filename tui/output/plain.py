@@ -21,14 +21,14 @@ from tui.client.target import LineSource
 from tui.lines.filters import OutputFilter
 from tui.lines.rows import Line, Rule
 from tui.output.consumer import Consumer
-from tui.output.formats import OutputFormat, format_line
+from tui.output.context import ContextFilter, ContextLine
+from tui.output.formats import OutputStyle, format_context_line
 from tui.output.notices import GapNotices, UpstreamNotices
 from tui.output.ordering import PrintedLine, ReleaseState
 from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.printed_keys import KEYS_MAX
 from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
-from tui.render.fields import Field
 from tui.render.group_names import short_group_names
 from tui.render.safe_text import harmless
 
@@ -58,9 +58,7 @@ class _AbandonedError(Exception):
 class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of plain output."""
 
-    output: OutputFormat = "text"
-    fields: tuple[Field, ...] = ()
-    """The only fields to print; empty: those of the format."""
+    style: OutputStyle = OutputStyle()
     order: Literal["strict", "arrival"] = "strict"
     hold_ms: int = 10_000
     lines: int | None = None
@@ -68,8 +66,11 @@ class PlainOptions(msgspec.Struct, frozen=True, kw_only=True):
     follow: bool = True
     until_ms: int | None = None
     """Time of the last event to print."""
-    color: bool = False
     test: OutputFilter = OutputFilter()
+    before: int = 0
+    """Context lines before each line that passes the test."""
+    after: int = 0
+    """Context lines after each."""
     record: Path | None = None
     """File for the record, written at the end and on SIGUSR1."""
 
@@ -106,10 +107,19 @@ class Plain:
             lines=options.lines,
             start_ms=engine.wall_ms() if options.follow else None,
             until_ms=options.until_ms,
-            test=options.test,
+            # With context lines, the test comes after the lines are in order.
+            test=OutputFilter() if options.before or options.after else options.test,
             printed=None if consumer is None else consumer.progress,
             keys=() if consumer is None else consumer.keys,
         )
+        self._context: ContextFilter | None = None
+        if options.before or options.after:
+            self._context = ContextFilter(
+                options.before,
+                options.after,
+                is_shown=options.test.without_excluded,
+                matches=options.test.passes,
+            )
         self._unmatched: list[tuple[list[Line], int]] = []
         """Received lines, and when they came."""
         self._waiting = 0
@@ -261,16 +271,11 @@ class Plain:
         options = self._options
         names = group_names(sources, may_join=self._engine.may_join)
         data = bytearray()
-        for one in lines:
-            source, group = sources[one.line.target], names[one.line.target]
-            data += format_line(
-                one,
-                options.output,
-                source,
-                color=options.color,
-                group=group,
-                fields=options.fields,
-            )
+        shown = map(ContextLine, lines) if self._context is None else self._context.take(lines)
+        for one in shown:
+            target = one.printed.line.target
+            source, group = sources[target], names[target]
+            data += format_context_line(one, options.style, source, group=group)
             if len(data) >= WRITE_BYTES:
                 self._write(data)
                 data = bytearray()

@@ -358,10 +358,14 @@ class ViewerApp(ThemedApp):
     # Services for the parts of the screen
 
     def filter_by(
-        self, include: Sequence[str] = (), exclude: Sequence[str] = (), level: str | None = None
+        self,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        level: str | None = None,
+        context_lines: int = 0,
     ) -> None:
         """Set the filters of the command line, as removable chips; needs a running screen."""
-        self._search.add_filters(include, exclude, level)
+        self._search.add_filters(include, exclude, level, context_lines)
 
     def set_notify_mode(self, mode: Mode) -> None:
         """Announce gaps, new errors and job ends this way from now on."""

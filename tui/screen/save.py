@@ -144,7 +144,7 @@ def as_plain(row: Row, names: Sequence[str] = ()) -> str:
     if isinstance(row, Rule):
         return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
     group = names[row.target] if row.target < len(names) else ""
-    return format_text(_printed(row), color=False, group=group)
+    return format_text(_printed(row), group=group)
 
 
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:

@@ -224,9 +224,14 @@ class Search:
     # Filtering
 
     def add_filters(
-        self, include: Sequence[str], exclude: Sequence[str], level: str | None
+        self,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        level: str | None,
+        context_lines: int = 0,
     ) -> None:
-        """Add the filters of the command line."""
+        """Add the filters of the command line, and its context lines around matches."""
+        self._context_lines = context_lines
         for texts, excludes in ((include, False), (exclude, True)):
             for text in texts:
                 self.filters.add(text, excludes=excludes)
@@ -259,8 +264,8 @@ class Search:
 
     def cycle_context_lines(self) -> None:
         """Show more context lines around matches, or none again."""
-        following = CONTEXT_AMOUNTS.index(self._context_lines) + 1
-        self._context_lines = CONTEXT_AMOUNTS[following % len(CONTEXT_AMOUNTS)]
+        more = (one for one in CONTEXT_AMOUNTS if one > self._context_lines)
+        self._context_lines = next(more, CONTEXT_AMOUNTS[0])
         text = f"{self._context_lines or 'no'} context lines around matches"
         if self.filters.has_any and self.filters.are_enabled:
             self._show(text)

@@ -147,6 +147,8 @@ def test_the_screen_takes_over(tty: Tty) -> None:
         ["tail", "/a/group"],
         ["tail", "ws://h", "--output=json"],
         ["tail", "ws://h", "--output", "text"],
+        ["tail", "ws://h", "--format=json"],
+        ["tail", "ws://h", "-ojson"],
         ["tail", "ws://h", "--no-follow"],
         ["tail", "ws://h", "-h"],
     ],
@@ -192,7 +194,10 @@ def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
     assert threading.active_count() == before
 
 
-def test_a_status_line_is_replaced_and_erased_on_a_terminal_only() -> None:
+def test_a_status_line_is_replaced_and_erased_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     shown, silent = io.StringIO(), io.StringIO()
     shown.isatty = lambda: True  # type: ignore[method-assign]
     for stream in (shown, silent):

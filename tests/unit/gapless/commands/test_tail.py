@@ -30,6 +30,14 @@ from gapless.viewing.model import Viewing
         (["ws://127.0.0.1", "--resume=a b"], "is not a consumer's name"),
         (["ws://127.0.0.1", "--resume", "--no-resume"], "exclude each other"),
         (["--resume", "archive"], "give a TARGET"),
+        (["ws://127.0.0.1", "--fields", "a,,b"], "at character 3 is no field name"),
+        (["ws://127.0.0.1", "--format", "jsno"], "did you mean json?"),
+        (["ws://127.0.0.1", "-o", "{tme}"], "unknown field 'tme' at character 1: did you mean"),
+        (["ws://127.0.0.1", "--format", "json", "--output", "raw"], "'json' and 'raw' exclude"),
+        (["ws://127.0.0.1", "-o", "raw", "--fields", "a"], "raw prints whole messages"),
+        (["ws://127.0.0.1", "-o", "{msg}", "--fields", "a"], "the template names its own"),
+        (["ws://127.0.0.1", "-C", "2"], "give --grep or --level, too"),
+        (["ws://127.0.0.1", "--grep", "x", "-A", "-1"], "'-A'"),
     ],
 )
 def test_mistakes(
@@ -82,3 +90,56 @@ def test_which_consumer_resumes(
     assert cli.run(["tail", *targets, *arguments]) == 0
     (viewing,) = seen
     assert (viewing.resume, viewing.consumer) == (resume, consumer)
+
+
+def viewing_of(arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Viewing:
+    seen: list[Viewing] = []
+
+    def look(viewing: Viewing, _opener: object) -> int:
+        seen.append(viewing)
+        return 0
+
+    monkeypatch.setattr("gapless.viewing.watch.watch", look)
+    monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path))
+    assert cli.run(["tail", *arguments]) == 0
+    (viewing,) = seen
+    return viewing
+
+
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [
+        (["--output", "text"], "text"),
+        (["--format", "detailed"], "text"),
+        (["--format", "detailed", "--output", "text"], "text"),
+        (["-o", "short"], "short"),
+        (["-ojson"], "json"),
+        (["--format={time} {msg}"], "{time} {msg}"),
+        ([], None),
+    ],
+)
+def test_format_and_output_are_one_option(
+    given: list[str], output: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert viewing_of(["ws://127.0.0.1", *given], monkeypatch, tmp_path).output == output
+
+
+def test_a_format_on_the_command_line_beats_a_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GAPLESS_OUTPUT", "json")
+    assert viewing_of(["ws://127.0.0.1"], monkeypatch, tmp_path).output == "json"
+    viewing = viewing_of(["ws://127.0.0.1", "--format", "raw"], monkeypatch, tmp_path)
+    assert viewing.output == "raw"
+
+
+def test_short_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ["ws://127.0.0.1", "-f", "-n", "7", "-s", "1970-01-01T00:00:01Z", "--grep", "x"]
+    viewing = viewing_of([*words, "-A", "1", "-B5", "-C", "3"], monkeypatch, tmp_path)
+    assert (viewing.follow, viewing.lines, viewing.since) == (True, 7, 1_000)
+    assert (viewing.before, viewing.after) == (5, 3)
+
+
+def test_a_target_given_twice_counts_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    viewing = viewing_of(["ws://127.0.0.1", "ws://127.0.0.1"], monkeypatch, tmp_path)
+    assert len(viewing.targets) == 1

@@ -219,10 +219,15 @@ def test_exit_codes() -> None:
 
 def test_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert module._is_coloured("always")
     assert not module._is_coloured("never")
     assert module._is_coloured("auto")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not module._is_coloured("auto")
+    assert module._is_coloured("always")
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert not module._is_coloured("auto")
 
@@ -233,6 +238,9 @@ def test_the_screen_needs_a_terminal_and_nothing_else_asked_for(
     assert not Viewing(targets=(TARGET,)).is_on_screen
     for stream in ("stdin", "stdout"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Viewing(targets=(TARGET,)).is_on_screen
+    monkeypatch.setenv("TERM", "xterm")
     assert Viewing(targets=(TARGET,)).is_on_screen
     assert not Viewing(targets=(TARGET,), output="json").is_on_screen
     assert not Viewing(targets=(TARGET,), follow=False).is_on_screen

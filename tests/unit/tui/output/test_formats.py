@@ -6,7 +6,15 @@ import pytest
 
 from tui.client.target import LineSource
 from tui.lines.rows import Line, line_key
-from tui.output.formats import INDENT, OutputFormat, format_line, format_text
+from tui.output.context import ContextLine
+from tui.output.formats import (
+    INDENT,
+    OutputStyle,
+    format_context_line,
+    format_line,
+    format_text,
+    make_style,
+)
 from tui.output.ordering import PrintedLine
 from tui.output.plain import group_names
 from tui.render.fields import parse_fields
@@ -20,12 +28,12 @@ def one(message: str, *, stream: str = "app/one", is_late: bool = False) -> Prin
 
 
 def test_text_is_time_stream_message() -> None:
-    data = format_line(one("hello"), "text", LineSource("", "/g"), color=False)
+    data = format_line(one("hello"), OutputStyle("text"), LineSource("", "/g"))
     assert data == b"2026-11-23T11:44:31.123Z app/one hello\n"
 
 
 def test_json_is_an_object_a_line() -> None:
-    data = format_line(one("hello"), "json", LineSource("", "/g"), color=True)
+    data = format_line(one("hello"), OutputStyle("json"), LineSource("", "/g"))
     assert data.endswith(b"}\n")
     assert list(json.loads(data).items()) == [
         ("seq", 9),
@@ -38,36 +46,34 @@ def test_json_is_an_object_a_line() -> None:
         ("origin", "live"),
     ]
     late = json.loads(
-        format_line(one("hello", is_late=True), "json", LineSource("", None), color=False)
+        format_line(one("hello", is_late=True), OutputStyle("json"), LineSource("", None))
     )
     assert (late["late"], late["log_group"]) == (True, None)
 
 
 def test_raw_is_the_message_as_it_came() -> None:
-    assert format_line(one("\x1b[31mred\ud800"), "raw", LineSource("", None), color=False) == (
+    assert format_line(one("\x1b[31mred\ud800"), OutputStyle("raw"), LineSource("", None)) == (
         b"\x1b[31mred\xed\xa0\x80\n"
     )
 
 
 @pytest.mark.parametrize("message", ["a", "a\n", "a\r\n"])
 def test_raw_ends_each_message_with_exactly_one_newline(message: str) -> None:
-    assert format_line(one(message), "raw", LineSource("", None), color=False) == b"a\n"
+    assert format_line(one(message), OutputStyle("raw"), LineSource("", None)) == b"a\n"
 
 
 def test_raw_keeps_all_other_newlines() -> None:
-    assert format_line(one("\na\n\n"), "raw", LineSource("", None), color=False) == b"\na\n\n"
+    assert format_line(one("\na\n\n"), OutputStyle("raw"), LineSource("", None)) == b"\na\n\n"
 
 
 STRUCTURED = '{"level":"warn","msg":"a\\nb","user":{"id":12},"n":1,"n":2}'
 
 
-def printed(message: str, output: OutputFormat, fields: str) -> bytes:
+def printed(message: str, output: str, fields: str) -> bytes:
     return format_line(
         one(message),
-        output,
+        OutputStyle(output, parse_fields(fields)),
         LineSource("", "/g"),
-        color=False,
-        fields=parse_fields(fields),
     )
 
 
@@ -102,7 +108,7 @@ WICKED = (
 
 def test_text_names_the_log_group_where_there_are_several() -> None:
     source = LineSource("", "/g")
-    data = format_line(one("hello"), "text", source, color=False, group="us-east-1:web")
+    data = format_line(one("hello"), OutputStyle("text"), source, group="us-east-1:web")
     assert data.split(b" ")[1:2] == [b"us-east-1:web"]
     sources = [LineSource("/ecs/web", "/ecs/web"), LineSource("ws://host/v1/tail", "/ecs/db")]
     assert group_names(sources, may_join=False) == ["web", "db"]
@@ -112,9 +118,9 @@ def test_text_names_the_log_group_where_there_are_several() -> None:
 
 @pytest.mark.parametrize("message", WICKED)
 @pytest.mark.parametrize("output", ["text", "json"])
-def test_no_message_can_act_on_a_terminal(message: str, output: OutputFormat) -> None:
+def test_no_message_can_act_on_a_terminal(message: str, output: str) -> None:
     for stream in ("app/one", message):
-        data = format_line(one(message, stream=stream), output, LineSource("", None), color=False)
+        data = format_line(one(message, stream=stream), OutputStyle(output), LineSource("", None))
         text = data.decode()
         assert text.endswith("\n")
         assert all(char == "\n" or char.isprintable() for char in text)
@@ -126,13 +132,44 @@ def test_no_message_can_act_on_a_terminal(message: str, output: OutputFormat) ->
 @pytest.mark.parametrize("message", WICKED)
 def test_json_preserves_the_message(message: str) -> None:
     assert (
-        json.loads(format_line(one(message), "json", LineSource("", None), color=False))["message"]
+        json.loads(format_line(one(message), OutputStyle("json"), LineSource("", None)))["message"]
         == message
     )
 
 
 def test_only_output_adds_colour() -> None:
-    text = format_text(one("\x1b[41m ERROR broken"), color=True)
+    text = format_text(one("\x1b[41m ERROR broken"), OutputStyle(color=True))
     assert "\x1b[41m" not in text
     assert text.count("\x1b[0m") == 3
-    assert format_text(one("fine"), color=True).count("\x1b[0m") == 2
+    assert format_text(one("fine"), OutputStyle(color=True)).count("\x1b[0m") == 2
+
+
+def styled(message: str, style: OutputStyle, *, is_match: bool = True) -> str:
+    return format_line(one(message), style, LineSource("", "/g"), is_match=is_match).decode()
+
+
+def test_short_is_time_and_message() -> None:
+    assert styled("hello\n", OutputStyle("short")) == "2026-11-23T11:44:31 hello\n"
+    data = format_line(one("a"), OutputStyle("short"), LineSource("", "/g"), group="web")
+    assert data == b"2026-11-23T11:44:31 web a\n"
+
+
+def test_a_template_inserts_fields_and_no_control_characters() -> None:
+    style = make_style("{level:5}|{user.id}|{group} {msg}")
+    assert styled(STRUCTURED, style) == f"warn |12|/g a\n{INDENT}b\n"
+    assert styled("ERROR \x1b[2Jx", style) == "error||/g ERROR \u241b[2Jx\n"
+
+
+def test_context_lines_are_marked_in_json_and_dim_in_colour() -> None:
+    assert json.loads(styled("x", OutputStyle("json"), is_match=False))["context"] is True
+    assert "context" not in json.loads(styled("x", OutputStyle("json")))
+    assert styled("ERROR x", OutputStyle(color=True), is_match=False).endswith(
+        "\x1b[2mERROR x\x1b[0m\n"
+    )
+
+
+def test_a_gap_stands_between_lines_of_text_alone() -> None:
+    context = ContextLine(one("x"), follows_gap=True)
+    source = LineSource("", "/g")
+    assert format_context_line(context, OutputStyle("short"), source).startswith(b"--\n2026")
+    assert format_context_line(context, OutputStyle("raw"), source) == b"x\n"

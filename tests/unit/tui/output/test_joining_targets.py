@@ -24,6 +24,7 @@ from tui.client.membership import ListedGroup
 from tui.client.target import TargetSpec
 from tui.output import plain as plain_module
 from tui.output.consumer import ConsumedTarget, Consumer, OutputQuery
+from tui.output.formats import OutputStyle
 from tui.output.plain import Plain, PlainOptions
 from wire.query import Filter
 
@@ -81,7 +82,7 @@ class Run:
         self.data = b""
         self.said: list[str] = []
         engine = Engine([], sources=[self.groups], rng=random.Random(0), wall_ms=lambda: 100_000)
-        options = PlainOptions(output="raw", order="arrival")
+        options = PlainOptions(style=OutputStyle("raw"), order="arrival")
         plain = Plain(
             engine, options, out=self.writing, say=self.said.append, consumer=self.consumer
         )

@@ -32,7 +32,7 @@ from tui.client.target import TargetSpec
 from tui.lines.filters import OutputFilter, output_filter
 from tui.lines.rows import Line
 from tui.output.consumer import ConsumedTarget, Consumer, OutputQuery
-from tui.output.formats import format_line
+from tui.output.formats import OutputStyle, format_context_line
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
 from wire.order import key_of
@@ -100,7 +100,9 @@ async def printing(
 ) -> AsyncIterator[Printing]:
     async with scripted_forwarder(*scripts) as server:
         consumer = None if cursors is None else consumer_of(cursors)
-        one = Printing(server.url, PlainOptions(**{"output": "json", **options}), goal, consumer)
+        one = Printing(
+            server.url, PlainOptions(**{"style": OutputStyle("json"), **options}), goal, consumer
+        )
         try:
             yield one
         finally:
@@ -199,7 +201,7 @@ async def test_filters_until_and_last_lines() -> None:
 
 
 async def test_text_is_the_default() -> None:
-    async with printing(says(*four(ForwarderMessages())), hold_ms=0, output="text") as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0, style=OutputStyle("text")) as one:
         await eventually(lambda: len(one.lines) == 4)
         assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
 
@@ -476,6 +478,16 @@ def test_output_imports_no_screen() -> None:
     assert not {"textual", "boto3", "moto", "forwarder", "simulator"} & set(done.stdout.split())
 
 
+async def test_context_lines_are_around_matches_in_the_order_of_time() -> None:
+    test = output_filter(include=["line 2"])
+    async with printing(
+        says(*four(ForwarderMessages())), hold_ms=0, test=test, after=1, before=0
+    ) as one:
+        await eventually(lambda: len(one.messages) == 2)
+        found = [json.loads(line) for line in one.lines]
+        assert [(line["seq"], line.get("context")) for line in found] == [(2, None), (3, True)]
+
+
 async def test_a_long_line_is_formatted_outside_the_event_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -483,9 +495,9 @@ async def test_a_long_line_is_formatted_outside_the_event_loop(
 
     def noting(*args: Any, **options: Any) -> bytes:  # noqa: ANN401 - as format_line
         threads.append(threading.current_thread())
-        return format_line(*args, **options)
+        return format_context_line(*args, **options)
 
-    monkeypatch.setattr("tui.output.plain.format_line", noting)
+    monkeypatch.setattr("tui.output.plain.format_context_line", noting)
     async with printing(says(*four(ForwarderMessages())), hold_ms=0) as one:
         await eventually(lambda: len(one.messages) == 4)
         assert len(threads) == 4

@@ -124,9 +124,11 @@ def functions(copies: dict[str, ModuleType]) -> dict[str, Function]:
         "json_tree": lambda text: tree(json.dumps([text, {text: text}])),
         "palette_title": panel.palette_title,
         "pasteable": panel.pasteable,
-        "format_text": lambda text: out.format_text(printed(text), color=True),
+        "format_text": lambda text: out.format_text(printed(text), out.OutputStyle(color=True)),
         "format_json": lambda text: out.format_json(printed(text), SOURCE),
-        "format_line, raw": lambda text: out.format_line(printed(text), "raw", SOURCE, color=False),
+        "format_line, raw": lambda text: out.format_line(
+            printed(text), out.OutputStyle("raw"), SOURCE
+        ),
         "as_plain": lambda text: saving.as_plain(line_of(text)),
         "as_ndjson": lambda text: saving.as_ndjson(line_of(text), ["g"]),
         "structure_of": structure_of,
