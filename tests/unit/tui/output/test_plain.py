@@ -201,7 +201,7 @@ async def test_filters_until_and_last_lines() -> None:
 
 
 async def test_text_is_the_default() -> None:
-    async with printing(says(*four(ForwarderMessages())), hold_ms=0, style=OutputStyle("text")) as one:
+    async with printing(says(*four(ForwarderMessages())), hold_ms=0, style=OutputStyle()) as one:
         await eventually(lambda: len(one.lines) == 4)
         assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
 
