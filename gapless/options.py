@@ -337,6 +337,22 @@ def cloudwatch_option(function: _Function) -> _Function:
     )(function)
 
 
+FORWARDERS_MAX: Final = 9
+"""Each is two processes, and a machine has few cores."""
+
+
+def forwarders_option(function: _Function) -> _Function:
+    """Add ``--forwarders``: how many of them the simulator runs."""
+    return click.option(
+        "--forwarders",
+        type=click.IntRange(1, FORWARDERS_MAX),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Forwarders; several share a journal in PostgreSQL and may be killed, as may that.",
+    )(function)
+
+
 def notify_option(function: _Function) -> _Function:
     """Add ``--notify``: how the screen announces a gap, a new error or a job's end."""
     return click.option(

@@ -24,7 +24,9 @@ from werkzeug.wrappers import Request, Response
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
-from simulator.programs import ForwarderProcess, Viewers
+from simulator.programs.cluster import Cluster
+from simulator.programs.forwarder import ForwarderProcess
+from simulator.programs.viewers import Viewers
 from simulator.scenarios.base import SPEED_MAX, Setup
 from simulator.scenarios.conductor import Conductor
 from simulator.scenarios.script import SCRIPT_BYTES_MAX, read_script
@@ -136,7 +138,7 @@ class Parts(NamedTuple):
     now_ms: Callable[[], int]
     changes: Changes
     viewers: Viewers
-    forwarder: ForwarderProcess
+    forwarder: ForwarderProcess | Cluster
     conductor: Conductor
     setup: Setup = Setup()
 

@@ -15,14 +15,20 @@ from simulator.cloudwatch import LEVERS_PATH, Mode, wall_clock_ms
 from simulator.errors import SimulatorError
 from simulator.faults.base import (
     CloseWebSockets,
+    ClusterHarm,
+    CrashEngine,
     CrashForwarder,
+    CrashOwner,
+    CrashServer,
     CutCable,
     Ending,
     EngageLever,
+    FailOver,
     FillDisk,
     GatherCrowd,
     Harm,
     KillViewers,
+    PauseOwner,
     SetClock,
     StrainCable,
     WriteEvents,
@@ -30,7 +36,10 @@ from simulator.faults.base import (
 from simulator.network.cable import Cable
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import ForwarderProcess, SkewedClock, Viewers
+from simulator.programs.clock import SkewedClock
+from simulator.programs.cluster import Cluster
+from simulator.programs.forwarder import ForwarderProcess
+from simulator.programs.viewers import Viewers
 from simulator.workload.writer import Writer
 
 TIMEOUT_S: Final = 20.0
@@ -55,6 +64,7 @@ class Targets(NamedTuple):
         viewers: The registered viewer processes.
         clock: The forwarder's; None where it can't be set.
         writer: Writes events to CloudWatch.
+        cluster: The forwarders that share a journal; None where there is one forwarder.
         ledger: Notes which events CloudWatch can no longer show, and when the clock was wrong.
     """
 
@@ -65,6 +75,7 @@ class Targets(NamedTuple):
     viewers: Viewers
     clock: SkewedClock | None
     writer: Writer
+    cluster: Cluster | None
     ledger: Ledger
 
 
@@ -96,11 +107,8 @@ class Levers:
             case WriteEvents(calls):
                 for compose in calls:
                     self._targets.writer.submit(compose)
-            case CrashForwarder(after_ms, journal):
-                kill = self._targets.forwarder.crash(owner, after_ms, journal)
-                self._await("the forwarder", kill)
-            case FillDisk(room_bytes):
-                self._await("the forwarder", self._targets.forwarder.fill_disk(owner, room_bytes))
+            case CrashForwarder() | FillDisk():
+                self._await("the forwarder", self._harm_forwarder(owner, harm))
             case KillViewers(share, seed):
                 self._targets.viewers.kill(share, seed)
             case SetClock(offset_ms):
@@ -108,6 +116,8 @@ class Levers:
                     msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
                     raise SimulatorError(msg)
                 self._set_clock(self._targets.clock, owner, offset_ms)
+            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
+                self._await("the cluster", self._harm_cluster(owner, harm))
 
     def end(self, owner: str, harm: Harm, ending: Ending) -> None:
         """Undo the owner's harm, as far as it can be undone; it is undone when this returns.
@@ -127,17 +137,70 @@ class Levers:
                 self._await("the crowd", self._targets.crowds.disperse(owner))
             case EngageLever():
                 self._release(owner)
-            case CrashForwarder():
-                is_called_off = ending == "healed"
-                restart = self._targets.forwarder.restart(owner, is_called_off=is_called_off)
-                self._await("the forwarder", restart)
-            case FillDisk():
-                self._await("the forwarder", self._targets.forwarder.free_disk(owner))
+            case CrashForwarder() | FillDisk():
+                self._await("the forwarder", self._heal_forwarder(owner, harm, ending))
             case SetClock():
                 if self._targets.clock is not None:
                     self._set_clock(self._targets.clock, owner, 0)
+            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
+                self._await("the cluster", self._heal_cluster(owner, harm, ending))
             case CloseWebSockets() | WriteEvents() | KillViewers():
                 pass
+
+    async def _harm_forwarder(self, owner: str, harm: CrashForwarder | FillDisk) -> None:
+        forwarder = self._targets.forwarder
+        if self._targets.cluster is not None:
+            msg = "this fault needs a single forwarder: use owner_crash or server_crash here"
+            raise SimulatorError(msg)
+        match harm:
+            case CrashForwarder(after_ms, journal):
+                await forwarder.crash(owner, after_ms, journal)
+            case FillDisk(room_bytes):
+                await forwarder.fill_disk(owner, room_bytes)
+
+    async def _heal_forwarder(
+        self, owner: str, harm: CrashForwarder | FillDisk, ending: Ending
+    ) -> None:
+        forwarder = self._targets.forwarder
+        match harm:
+            case _ if self._targets.cluster is not None:
+                pass
+            case CrashForwarder():
+                await forwarder.restart(owner, is_called_off=ending == "healed")
+            case FillDisk():
+                await forwarder.free_disk(owner)
+
+    async def _harm_cluster(self, owner: str, harm: ClusterHarm) -> None:
+        cluster = self._targets.cluster
+        if cluster is None:
+            msg = "this simulator has one forwarder: start it with --forwarders 3"
+            raise SimulatorError(msg)
+        match harm:
+            case CrashOwner(after_ms):
+                await cluster.crash_owner(owner, after_ms)
+            case PauseOwner():
+                await cluster.pause_owner(owner)
+            case CrashServer(after_ms):
+                port = self._targets.cable.busiest_target
+                await cluster.crash_server(owner, port, after_ms)
+            case CrashEngine():
+                await cluster.crash_engine(owner)
+            case FailOver():
+                await cluster.fail_over(owner)
+
+    async def _heal_cluster(self, owner: str, harm: ClusterHarm, ending: Ending) -> None:
+        cluster = self._targets.cluster
+        match harm:
+            case _ if cluster is None:
+                pass
+            case CrashOwner() | CrashServer():
+                await cluster.restart(owner, is_called_off=ending == "healed")
+            case PauseOwner():
+                await cluster.go_on(owner)
+            case CrashEngine():
+                await cluster.restart_engine(owner)
+            case FailOver():
+                await cluster.replace_standby(owner)
 
     def _await(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the event loop, and wait until it is done.

@@ -32,7 +32,10 @@ from simulator.levers import Levers, StandIn, Targets
 from simulator.network.cable import Cable, listen
 from simulator.network.crowd import Crowds
 from simulator.oracle.ledger import Ledger
-from simulator.programs import STOP_WITHIN_S, ForwarderProcess, SkewedClock, Viewers
+from simulator.programs.clock import SkewedClock
+from simulator.programs.cluster import Cluster, Role
+from simulator.programs.forwarder import STOP_WITHIN_S, ForwarderProcess
+from simulator.programs.viewers import Viewers
 from simulator.scenarios.base import Setup
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload
@@ -71,6 +74,7 @@ class SimulatorConfig(NamedTuple):
         clock: File from which the forwarder reads its clock's error; None where faults may not.
         is_live: Whether a subscription filter sends events to a Kinesis stream.
         group_age_ms: How long ago the log group was created.
+        forwarders: How many; several share a journal in PostgreSQL.
     """
 
     seed: int = 1
@@ -87,6 +91,17 @@ class SimulatorConfig(NamedTuple):
     clock: Path | None = None
     is_live: bool = True
     group_age_ms: int = 0
+    forwarders: int = 1
+
+
+ForwarderArgv = Callable[[str], Sequence[str]]
+"""Returns the command that starts a forwarder for the CloudWatch at a URL.
+
+It prints one JSON line with ``ready``, ``websocket``, ``http`` and ``epoch``.
+"""
+
+MemberArgv = Callable[[str, str, int, Role], Sequence[str]]
+"""The same of a process of a cluster: URLs of CloudWatch and the journal, number and role."""
 
 
 def print_ready(ready: Mapping[str, Any]) -> None:
@@ -96,8 +111,9 @@ def print_ready(ready: Mapping[str, Any]) -> None:
 
 def run(
     config: SimulatorConfig,
-    forwarder_argv: Callable[[str], Sequence[str]],
+    forwarder_argv: ForwarderArgv,
     announce: Callable[[Mapping[str, Any]], None] = print_ready,
+    member_argv: MemberArgv | None = None,
 ) -> signal.Signals | None:
     """Simulate until SIGTERM, SIGINT, SIGHUP or the lifeline's end, and leave no process behind.
 
@@ -105,10 +121,10 @@ def run(
 
     Args:
         config: The settings.
-        forwarder_argv: Returns the command that starts a forwarder for the CloudWatch at a URL;
-            its environment holds dummy credentials and the Region. It prints one JSON line with
-            ``ready``, ``websocket``, ``http`` and ``epoch``.
+        forwarder_argv: The forwarder's command; its environment holds dummy credentials and the
+            Region.
         announce: Called once with the fields of the ready line.
+        member_argv: The command of each process, where there are several forwarders.
 
     Returns:
         The signal that ended it; None for the lifeline.
@@ -116,20 +132,22 @@ def run(
     Raises:
         SimulatorError: it can't start, or a part of it ended unexpectedly.
     """
-    return asyncio.run(Simulator(config, announce).run(forwarder_argv))
+    return asyncio.run(Simulator(config, announce).run(forwarder_argv, member_argv))
 
 
 class _Children(NamedTuple):
     """The child processes, started but not ready yet.
 
-    ``held`` is the lifeline of moto; ``first`` is the forwarder's first process.
+    ``held`` is the lifeline of moto; ``first`` is the first process of the only forwarder, None
+    where there is a cluster, which starts later.
     """
 
     url: str
     moto: ChildProcess
     held: Path
     forwarder: ForwarderProcess
-    first: ChildProcess
+    first: ChildProcess | None
+    cluster: Cluster | None
 
 
 class Simulator:
@@ -152,7 +170,9 @@ class Simulator:
         self._clock = None if config.clock is None else SkewedClock(config.clock)
         self._end: asyncio.Future[signal.Signals | None]
 
-    async def run(self, forwarder_argv: Callable[[str], Sequence[str]]) -> signal.Signals | None:
+    async def run(
+        self, forwarder_argv: ForwarderArgv, member_argv: MemberArgv | None
+    ) -> signal.Signals | None:
         """Start everything, announce it, wait for the end, stop everything; see ``run``."""
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
@@ -184,16 +204,29 @@ class Simulator:
                 changed=self._changes.announce,
             )
             stack.push_async_callback(forwarder.stop)
-            first = forwarder.start()
+            cluster = None if member_argv is None else self._cluster(url, member_argv)
+            if cluster is not None:
+                stack.push_async_callback(cluster.stop)
+            first = forwarder.start() if cluster is None else None
             watch = asyncio.create_task(self._watch(moto))
             stack.callback(watch.cancel)
             if self._config.while_held is not None:
                 call_when_released(self._config.while_held, lambda: self._from_thread(self._finish))
-            children = _Children(url, moto, held, forwarder, first)
+            children = _Children(url, moto, held, forwarder, first, cluster)
             start = asyncio.create_task(self._announce_start(stack, children, control_listener))
             stack.callback(start.cancel)
             start.add_done_callback(self._check_started)
             return await self._end
+
+    def _cluster(self, url: str, member_argv: MemberArgv) -> Cluster:
+        return Cluster(
+            self._config.forwarders,
+            partial(member_argv, url),
+            self._environment(),
+            serve=lambda ports: self._cable.retarget(*ports),
+            failed=self._fail,
+            changed=self._changes.announce,
+        )
 
     def _check_started(self, start: asyncio.Task[None]) -> None:
         # An unexpected error ends the simulation too, with its traceback.
@@ -238,6 +271,7 @@ class Simulator:
             viewers=self._viewers,
             clock=self._clock,
             writer=writer,
+            cluster=children.cluster,
             ledger=self._ledger,
         )
         levers = Levers(targets, asyncio.get_running_loop())
@@ -253,7 +287,7 @@ class Simulator:
             wall_clock_ms,
             self._changes,
             self._viewers,
-            children.forwarder,
+            children.cluster or children.forwarder,
             conductor,
             self._setup(),
         )
@@ -263,9 +297,8 @@ class Simulator:
         # Moto has the file open by now; unlinked, it leaves nothing behind even after SIGKILL.
         await asyncio.to_thread(children.held.unlink)
         writer.open()
-        forwarder = await in_thread(children.first.ready)
+        forwarder = await self._start_forwarders(children)
         ready = self._ready(forwarder, children.url, control_listener)
-        await self._cable.start(urlsplit(forwarder["http"]).port or 80)
         await asyncio.to_thread(writer.history_written.wait, PAST_TIMEOUT_S)
         return ready
 
@@ -277,8 +310,20 @@ class Simulator:
             executions=config.executions,
             is_live=self._is_live,
             group_age_ms=config.group_age_ms,
+            forwarders=config.forwarders,
             seed=config.seed,
         )
+
+    async def _start_forwarders(self, children: _Children) -> Mapping[str, Any]:
+        """Wait until viewers can connect, and return the ready line of a forwarder."""
+        if children.cluster is not None:
+            forwarder = await children.cluster.start()
+            await self._cable.start(*children.cluster.ports)
+        else:
+            assert children.first is not None, "without a cluster it was started"
+            forwarder = await in_thread(children.first.ready)
+            await self._cable.start(urlsplit(forwarder["http"]).port or 80)
+        return forwarder
 
     def _ready(
         self, forwarder: Mapping[str, Any], url: str, control_listener: socket.socket

@@ -23,6 +23,7 @@ from gapless.options import (
     cloudwatch_option,
     complete_scenario,
     find_scenario,
+    forwarders_option,
     notify_option,
     scenario_seed_option,
 )
@@ -55,6 +56,7 @@ _TICK_S: Final = 1.0
     help="Connect only after that time, and get everything from the first line.",
 )
 @cloudwatch_option
+@forwarders_option
 @notify_option
 @click.option("--web", is_flag=True, help="Show it in a browser, on a page served by this command.")
 @click.option(
@@ -70,6 +72,7 @@ def command(
     scenario: str | None,
     connect_after: int | None,
     cloudwatch: str,
+    forwarders: int,
     notify: Literal["off", "bell", "osc9", "osc777"],
     web: bool,
     port: int,
@@ -92,7 +95,7 @@ def command(
     with contextlib.ExitStack() as stack:
         lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
         started_ms = time.time_ns() // 1_000_000
-        arguments = _simulate_arguments(seed, cloudwatch, played, lifeline)
+        arguments = _simulate_arguments(seed, cloudwatch, forwarders, played, lifeline)
         simulator = stack.enter_context(start_gapless("the simulator", arguments))
         ready = _wait_ready(simulator)
         if played is not None:
@@ -121,13 +124,16 @@ def command(
 
 
 def _simulate_arguments(
-    seed: int, cloudwatch: str, played: Scenario | None, lifeline: Path
+    seed: int, cloudwatch: str, forwarders: int, played: Scenario | None, lifeline: Path
 ) -> list[str]:
     arguments = ["simulate", "--seed", str(seed), "--cloudwatch", cloudwatch]
-    if played is not None:
+    if played is None:
+        arguments += ["--forwarders", str(forwarders)]
+    else:
         from gapless.rehearsal.play import simulate_arguments  # noqa: PLC0415 - slow to import
 
-        arguments += simulate_arguments(played.setup)
+        needed = max(forwarders, played.setup.forwarders)
+        arguments += simulate_arguments(played.setup._replace(forwarders=needed))
     return [*arguments, "--while-held", str(lifeline)]
 
 

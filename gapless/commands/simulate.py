@@ -19,6 +19,7 @@ from gapless.options import (
     DURATION,
     PORT,
     cloudwatch_option,
+    forwarders_option,
     number_option,
     seed_option,
     while_held_option,
@@ -54,6 +55,7 @@ from gapless.rehearsal.runs import SimulatorRun, run_folder
     metavar="30d",
     help="How long ago the log group was created.",
 )
+@forwarders_option
 @while_held_option
 def command(  # noqa: PLR0913 - one an option
     *,
@@ -65,6 +67,7 @@ def command(  # noqa: PLR0913 - one an option
     live: bool,
     group_age: int,
     forwarder_program: str,
+    forwarders: int,
     while_held: Path | None,
 ) -> int:
     """Run a simulated CloudWatch with a forwarder; a JSON line says where they listen.
@@ -93,10 +96,13 @@ def command(  # noqa: PLR0913 - one an option
             clock=folder.clock,
             is_live=live,
             group_age_ms=group_age,
+            forwarders=forwarders,
         )
         try:
             program = forwarder_program.split()
-            ended_by = run(config, forwarder_command(folder, config.group, program), announce)
+            only = forwarder_command(folder, config.group, program)
+            member = member_command(folder, config.group, program) if forwarders > 1 else None
+            ended_by = run(config, only, announce, member)
         finally:
             if while_held is not None:
                 remove_if_free(while_held)
@@ -107,19 +113,38 @@ def forwarder_command(
     folder: SimulatorRun, group: str, program: Sequence[str] = ("-m", "gapless")
 ) -> Callable[[str], Sequence[str]]:
     """Return a function from CloudWatch's URL to the command of the simulator's forwarder."""
-    from simulator.workload.workload import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
 
     def arguments(url: str) -> Sequence[str]:
-        return [
-            *(sys.executable, *program, "forward", group),
-            *("--endpoint-url", url, "--port", "0", "--journal", str(folder.journal)),
-            *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
-            *("--clock-skew", str(folder.clock)),
-            "--no-token",  # the data is simulated
-            *("--while-held", str(folder.lifeline)),
-        ]
+        return [*_forward(folder, group, program, url), "--journal", str(folder.journal)]
 
     return arguments
+
+
+def member_command(
+    folder: SimulatorRun, group: str, program: Sequence[str] = ("-m", "gapless")
+) -> Callable[[str, str, int, str], Sequence[str]]:
+    """Return a function to the command of a process of a cluster.
+
+    Its arguments are the URLs of CloudWatch and of the journal, the forwarder's number, the role.
+    """
+
+    def arguments(url: str, journal: str, number: int, role: str) -> Sequence[str]:
+        shared = ["--journal", journal, "--role", role, "--views", str(folder.views(number))]
+        return [*_forward(folder, group, program, url), *shared]
+
+    return arguments
+
+
+def _forward(folder: SimulatorRun, group: str, program: Sequence[str], url: str) -> list[str]:
+    from simulator.workload.workload import LIFECYCLE_PATTERN  # noqa: PLC0415 - with the rest of it
+
+    return [
+        *(sys.executable, *program, "forward", group, "--endpoint-url", url, "--port", "0"),
+        *("--lifecycle", f"pattern:{LIFECYCLE_PATTERN}"),
+        *("--clock-skew", str(folder.clock)),
+        "--no-token",  # the data is simulated
+        *("--while-held", str(folder.lifeline)),
+    ]
 
 
 def _clean_environment() -> None:

@@ -27,6 +27,7 @@ def simulate_arguments(setup: Setup) -> list[str]:
         *("--rate", f"{setup.rate:g}", "--executions", str(setup.executions)),
         "--live" if setup.is_live else "--no-live",
         *("--group-age", f"{setup.group_age_ms // 1_000}s"),
+        *("--forwarders", str(setup.forwarders)),
     ]
 
 

@@ -43,6 +43,10 @@ class SimulatorRun(msgspec.Struct, frozen=True):
         """The journal of its forwarder."""
         return self.folder / "journal.sqlite3"
 
+    def views(self, number: int) -> Path:
+        """The folder of a forwarder's copies of a shared journal."""
+        return self.folder / f"views-{number}"
+
     @property
     def clock(self) -> Path:
         """The file with the error of its forwarder's clock."""

@@ -102,11 +102,38 @@ class KillViewers(NamedTuple):
     seed: int
 
 
+class CrashOwner(NamedTuple):
+    """Kills the process that owns the log group in ``after_ms``; down until the harm ends."""
+
+    after_ms: int
+
+
+class PauseOwner(NamedTuple):
+    """Stops the process that owns the log group (SIGSTOP), until the harm ends."""
+
+
+class CrashServer(NamedTuple):
+    """Kills the server that most viewers are connected to; down until the harm ends."""
+
+    after_ms: int
+
+
+class CrashEngine(NamedTuple):
+    """Kills the database of a cluster with SIGKILL; down until the harm ends."""
+
+
+class FailOver(NamedTuple):
+    """Kills the database of a cluster and promotes its standby; replaced when the harm ends."""
+
+
 class SetClock(NamedTuple):
     """Sets the forwarder's wall clock ahead by ``offset_ms``; negative: behind."""
 
     offset_ms: int
 
+
+ClusterHarm = CrashOwner | PauseOwner | CrashServer | CrashEngine | FailOver
+"""What only a cluster can suffer."""
 
 Harm = (
     CutCable
@@ -119,6 +146,7 @@ Harm = (
     | FillDisk
     | KillViewers
     | SetClock
+    | ClusterHarm
 )
 
 

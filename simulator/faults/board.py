@@ -19,6 +19,7 @@ from msgspec import Meta
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults.base import DAY_MS, Ending, Fault, FaultType, Harm
 from simulator.faults.cloudwatch import CLOUDWATCH
+from simulator.faults.cluster import CLUSTER
 from simulator.faults.fault_log import FaultLog
 from simulator.faults.live_path import LIVE_PATH
 from simulator.faults.network import NETWORK
@@ -31,7 +32,7 @@ _FIRST: Final = frozenset({"disconnect", "visibility_delay", "duplicate_timestam
 FAULTS: Final[Mapping[str, FaultType]] = {
     one.type: one
     for one in sorted(
-        (*NETWORK, *CLOUDWATCH, *LIVE_PATH, *PROGRAMS, *WORKLOAD),
+        (*NETWORK, *CLOUDWATCH, *LIVE_PATH, *PROGRAMS, *WORKLOAD, *CLUSTER),
         key=lambda one: one.type not in _FIRST,
     )
 }

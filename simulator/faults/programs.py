@@ -21,10 +21,11 @@ from simulator.faults.base import (
     instant,
 )
 
-_DOWN_MS: Final = Attribute("down_ms", 1_000, DAY_MS, "how long it stays down, 0 = until healed")
+DOWN_MS: Final = Attribute("down_ms", 1_000, DAY_MS, "how long it stays down, 0 = until healed")
 
 
-def _is_hit(fault: Fault, turn: int) -> bool:
+def is_hit(fault: Fault, turn: int) -> bool:
+    """Whether the fault happens in a turn, drawn by its toxicity."""
     return fault.rng(turn).random() < fault.toxicity
 
 
@@ -36,31 +37,32 @@ def _crash(fault: Fault, turn: int) -> CrashForwarder | None:
 
 
 def _lose_journal(fault: Fault, turn: int) -> CrashForwarder:
-    return CrashForwarder(0, "lost" if _is_hit(fault, turn) else "kept")
+    return CrashForwarder(0, "lost" if is_hit(fault, turn) else "kept")
 
 
 def _roll_journal_back(fault: Fault, turn: int) -> CrashForwarder:
-    journal: Journal = "rolled_back" if _is_hit(fault, turn) else "kept"
+    journal: Journal = "rolled_back" if is_hit(fault, turn) else "kept"
     return CrashForwarder(fault.values["back_ms"], journal)
 
 
 def _fill_disk(fault: Fault, turn: int) -> FillDisk | None:
-    return FillDisk(fault.values["room_bytes"]) if _is_hit(fault, turn) else None
+    return FillDisk(fault.values["room_bytes"]) if is_hit(fault, turn) else None
 
 
 def _set_clock(fault: Fault, turn: int) -> SetClock | None:
     offset_ms = fault.values["ahead_ms"] - fault.values["behind_ms"]
-    return SetClock(offset_ms) if _is_hit(fault, turn) else None
+    return SetClock(offset_ms) if is_hit(fault, turn) else None
 
 
-def _crash_cycle(values: Values) -> Cycle:
+def crash_cycle(values: Values) -> Cycle:
     """Cycle of a crash: on until the latest moment of the kill and the time down have passed."""
     down_ms = values["down_ms"]
     kill_ms = values.get("within_ms", 0) + values.get("back_ms", 0)
     return Cycle(kill_ms + down_ms if down_ms else None, values.get("every_ms", 0))
 
 
-def _crash_contradiction(values: Values) -> str | None:
+def crash_contradiction(values: Values) -> str | None:
+    """Say which attributes of a repeated crash leave no time for the next one."""
     within_ms, down_ms, every_ms = values["within_ms"], values["down_ms"], values["every_ms"]
     if not every_ms or 0 < within_ms + down_ms < every_ms:
         return None
@@ -74,25 +76,25 @@ PROGRAMS: Final = (
         _crash,
         (
             Attribute("within_ms", 1_000, DAY_MS, "killed at a random moment within this"),
-            _DOWN_MS._replace(default=2_000),
+            DOWN_MS._replace(default=2_000),
             EVERY_MS,
         ),
-        _crash_cycle,
-        contradiction=_crash_contradiction,
+        crash_cycle,
+        contradiction=crash_contradiction,
     ),
     FaultType(
         "journal_lost",
         "Kills the forwarder with SIGKILL, deletes its journal, and starts it again.",
         _lose_journal,
-        (_DOWN_MS,),
-        _crash_cycle,
+        (DOWN_MS,),
+        crash_cycle,
     ),
     FaultType(
         "journal_rolled_back",
         "Copies the journal, kills the forwarder later, and starts it again with the copy.",
         _roll_journal_back,
-        (Attribute("back_ms", 5_000, DAY_MS, "age of the restored copy"), _DOWN_MS),
-        _crash_cycle,
+        (Attribute("back_ms", 5_000, DAY_MS, "age of the restored copy"), DOWN_MS),
+        crash_cycle,
     ),
     FaultType(
         "disk_full",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import struct
 from random import Random
@@ -74,7 +75,8 @@ class Cable:
     def __init__(self) -> None:
         self._keeper: socket.socket | None = None
         self._server: asyncio.Server | None = None
-        self._target = 0
+        self._targets: tuple[int, ...] = ()
+        self._turn = itertools.count()
         self._pulls: dict[str, _Pull] = {}
         self._strains: dict[str, _Imposed] = {}
         self._open: dict[_Connection, None] = {}
@@ -99,14 +101,21 @@ class Cable:
         except (OSError, OverflowError) as error:
             raise _port_error(port, error) from error
 
-    async def start(self, target: int) -> None:
-        """Start forwarding connections to port ``target`` of this machine."""
-        self._target = target
+    async def start(self, *targets: int) -> None:
+        """Start forwarding connections to ports of this machine, to each in turn."""
+        self._targets = targets
         await self._listen()
 
-    def retarget(self, target: int) -> None:
-        """Forward new connections to another port of this machine."""
-        self._target = target
+    def retarget(self, *targets: int) -> None:
+        """Forward new connections to other ports of this machine; without any, refuse them."""
+        self._targets = targets
+
+    @property
+    def busiest_target(self) -> int | None:
+        """The port that most viewers are connected to; of several, the one connected to last."""
+        found = [one.target for one in self._open if one.is_websocket]
+        # The last one wins a tie.
+        return max(reversed(found), key=found.count, default=None)
 
     async def strain(self, owner: str, strain: Strain, share: float, seed: int) -> None:
         """Apply a strain to a share (0..1) of the present and future connections.
@@ -171,7 +180,7 @@ class Cable:
                 probe.bind((HOST, port))
 
     async def _listen(self) -> None:
-        if self._target:
+        if self._targets:
             self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
 
     def _refuse(self) -> None:
@@ -186,14 +195,15 @@ class Cable:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(reader, writer, self.connections)
         self.connections += 1
-        if self._is_cut() or len(self._open) >= CONNECTIONS_MAX:
+        targets = self._targets
+        if not targets or self._is_cut() or len(self._open) >= CONNECTIONS_MAX:
             connection.reset()
             return
         self._open[connection] = None
         for owner, imposed in self._strains.items():
             self._impose(owner, imposed, connection)
         try:
-            await connection.run(self._target)
+            await connection.run(targets[next(self._turn) % len(targets)])
         except OSError:
             connection.reset()  # one end is gone, so close the other
         finally:
@@ -215,6 +225,8 @@ class _Connection:
         self._directions: tuple[Direction, ...] = ()
         self._was_reset = False
         self._close_timer: asyncio.TimerHandle | None = None
+        self.target = 0
+        """The forwarder's port."""
 
     @property
     def is_websocket(self) -> bool:
@@ -252,6 +264,7 @@ class _Connection:
         if begun is None:
             return
         await self._link.wait_open()
+        self.target = target
         far = await asyncio.open_connection(HOST, target)
         self._writers.append(far[1])
         if self._was_reset:

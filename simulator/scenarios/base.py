@@ -65,6 +65,7 @@ class Setup(NamedTuple):
         group_age_ms: How long ago the log group was created; no event can be older.
         connect_after_ms: When the viewer connects, from the scenario's start; 0 = before it.
         since_ms: How far back the viewer requests history, from the scenario's start.
+        forwarders: How many share the log group; with several, through a journal in PostgreSQL.
         expects: ``clean``: every accepted event is shown. ``declared``: CloudWatch itself has
             deleted some, and the viewer declares their range; no other event is missing.
         within_ms: The bound for convergence: how long after the end, with everything healed and
@@ -78,6 +79,7 @@ class Setup(NamedTuple):
     group_age_ms: int = 0
     connect_after_ms: int = 0
     since_ms: int = 30 * MINUTE_MS
+    forwarders: int = 1
     expects: Literal["clean", "declared"] = "clean"
     within_ms: int = 2 * MINUTE_MS
     seed: int = 1

@@ -100,7 +100,7 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
         "for_ms": (1_000, 12_000),
     },
 }
-"""Every fault, with the range that each of its attributes is drawn from."""
+"""Every fault but those of a cluster, with the range that each of its attributes is drawn from."""
 
 _WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire"})
 """Faults with toxicity 1: with a smaller share they would do nothing at times."""

@@ -46,6 +46,9 @@ TEXT_CHARS_MAX: Final = 2_000
 LENGTH_MS_MAX: Final = DAY_MS
 """Latest step of a scenario."""
 
+FORWARDERS_MAX: Final = 9
+"""Each is two processes, and a machine has few cores."""
+
 SINCE_MS_MAX: Final = 365 * DAY_MS
 HEAL_ALL: Final = "all"
 """Heals every fault, in place of a fault's name."""
@@ -220,6 +223,7 @@ _SETUP: Final[Mapping[str, _Key]] = {
     "executions": _Key(_whole(1, 1_000), "executions"),
     "source": _Key(lambda value: _one_of(("live", "poll"))(value) == "live", "is_live"),
     "since": _Key(_span(1_000, SINCE_MS_MAX), "since_ms"),
+    "forwarders": _Key(_whole(1, FORWARDERS_MAX), "forwarders"),
     "group_age": _Key(_span(0, SINCE_MS_MAX), "group_age_ms"),
     "connect_after": _Key(_span(0, LENGTH_MS_MAX), "connect_after_ms"),
     "seed": _Key(_whole(0, 2**31), "seed"),

@@ -31,6 +31,8 @@ ORDER: Final = (
     "storm",
     "retention",
     "group-recreated",
+    "failover",
+    "split-brain",
 )
 """The files' names, in the order in which a newcomer should see them."""
 

@@ -21,9 +21,9 @@ from forwarder.cluster.view import View
 from forwarder.journal.contract import Journal
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import LogEvent
+from simulator.programs.postgres import PostgresServer
 from tests.bench.goals import Goal, figure
 from tests.bench.standin import GROUP, canned_page
-from tests.support.cluster.postgres_server import PostgresServer
 
 EVENTS: Final = 100_000
 BATCH: Final = 1_000

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cluster.postgres_server import PostgresServer
+from simulator.programs.postgres import PostgresServer
 from tests.support.cluster.roamers import Roamer
 from tests.support.processes.gapless_processes import POLL_S, WAIT_S, GaplessProcess
 from tests.support.processes.log_writer import Ledger, Load, now_ms

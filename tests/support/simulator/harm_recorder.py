@@ -8,15 +8,20 @@ from simulator.acceptance import NewEvent
 from simulator.errors import NoTargetError, SimulatorError
 from simulator.faults.base import (
     CloseWebSockets,
+    CrashEngine,
     CrashForwarder,
+    CrashOwner,
+    CrashServer,
     CutCable,
     Ending,
     EngageLever,
+    FailOver,
     Fault,
     FillDisk,
     GatherCrowd,
     Harm,
     KillViewers,
+    PauseOwner,
     SetClock,
     StrainCable,
     WriteEvents,
@@ -73,6 +78,8 @@ class HarmRecorder:
                     raise NoTargetError(msg)
             case SetClock(offset_ms):
                 self._note("clock", owner, str(offset_ms))
+            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
+                self._note(type(harm).__name__, owner)
 
     def end(self, owner: str, harm: Harm, ending: Ending) -> None:
         match harm:

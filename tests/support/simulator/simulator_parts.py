@@ -7,7 +7,8 @@ import pytest
 from simulator.control import Changes, Parts
 from simulator.faults.board import Board, FaultRequest
 from simulator.oracle.ledger import Ledger
-from simulator.programs import ForwarderProcess, Viewers
+from simulator.programs.forwarder import ForwarderProcess
+from simulator.programs.viewers import Viewers
 from simulator.scenarios.base import Inject, Scenario, Step
 from simulator.scenarios.conductor import Conductor
 from simulator.workload.workload import Workload

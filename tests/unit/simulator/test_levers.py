@@ -1,21 +1,32 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from simulator.cloudwatch import Mode
 from simulator.errors import SimulatorError
-from simulator.faults.base import EngageLever, Fault, Harm, SetClock
+from simulator.faults.base import (
+    CrashForwarder,
+    EngageLever,
+    Fault,
+    FaultType,
+    FillDisk,
+    Harm,
+    SetClock,
+)
 from simulator.faults.board import FAULTS
+from simulator.faults.cluster import CLUSTER
 from simulator.levers import Levers, StandIn, Targets
 from simulator.network.cable import listen
 from simulator.oracle.ledger import Ledger
 
 
-def levers(url: str, mode: Mode) -> Levers:
+def levers(url: str, mode: Mode, **given: Any) -> Levers:  # noqa: ANN401 - as needed
     """Levers whose other objects are not used."""
     unused: Any = None
+    loop: Any = given.get("loop")
     targets = Targets(
         cable=unused,
         crowds=unused,
@@ -24,9 +35,10 @@ def levers(url: str, mode: Mode) -> Levers:
         viewers=unused,
         clock=None,
         writer=unused,
+        cluster=given.get("cluster"),
         ledger=Ledger(),
     )
-    return Levers(targets, unused)
+    return Levers(targets, loop)
 
 
 def delay() -> Harm:
@@ -57,3 +69,27 @@ def test_without_a_clock_setting_it_is_refused_and_undoing_is_not() -> None:
     with pytest.raises(SimulatorError, match="clock can't be set here"):
         one.begin("a", SetClock(5))
     one.end("a", SetClock(5), "healed")
+
+
+def refused(one: Levers, harm: Harm) -> str:
+    with pytest.raises(SimulatorError) as caught:
+        one.begin("a", harm)
+    one.end("a", harm, "healed")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", CLUSTER)
+async def test_a_single_forwarder_refuses_what_only_a_cluster_can_suffer(kind: FaultType) -> None:
+    one = levers("http://127.0.0.1:1", "faithful", loop=asyncio.get_running_loop())
+    harm = Fault(kind, "a", {}, 1.0, 1).harm(0)
+    assert harm is not None
+    text = await asyncio.to_thread(refused, one, harm)
+    assert text == "this simulator has one forwarder: start it with --forwarders 3"
+
+
+@pytest.mark.parametrize("harm", [CrashForwarder(0, "kept"), FillDisk(0)])
+async def test_a_cluster_refuses_what_needs_a_single_forwarder(harm: Harm) -> None:
+    one = levers(
+        "http://127.0.0.1:1", "faithful", loop=asyncio.get_running_loop(), cluster=object()
+    )
+    assert "use owner_crash or server_crash" in await asyncio.to_thread(refused, one, harm)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster.postgres_server import PostgresServer
+from simulator.programs.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from forwarder.cluster.postgres import PostgresEngine
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.view import View
 from forwarder.errors import JournalError
-from tests.support.cluster.postgres_server import PostgresServer
+from simulator.programs.postgres import PostgresServer
 from tests.support.forwarder.log_events import GROUP, event
 
 ACKNOWLEDGED = 30

@@ -9,8 +9,8 @@ import pytest
 
 from forwarder.cluster.log import EMPTY, Entry, Fenced, Head, Lease, Log, digest_of
 from forwarder.cluster.postgres import PostgresEngine
+from simulator.programs.postgres import PostgresServer
 from tests.support.cluster.memory_log import MemoryEngine
-from tests.support.cluster.postgres_server import PostgresServer
 
 Open = Callable[..., Log]
 

@@ -16,7 +16,7 @@ from forwarder.cluster.postgres import PostgresEngine, PostgresLog
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.view import View
 from forwarder.errors import ConfigError, JournalError
-from tests.support.cluster.postgres_server import PostgresServer
+from simulator.programs.postgres import PostgresServer
 from tests.support.forwarder.log_events import GROUP, events
 
 TTL_MS = 60_000

@@ -109,6 +109,28 @@ def test_a_scenario_is_played_with_its_setup(
     assert waited == [12_000, 1_000]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        ([], "1"),
+        (["--forwarders", "2"], "2"),
+        (["--scenario", "failover"], "3"),
+        (["--scenario", "failover", "--forwarders", "4"], "4"),
+    ],
+)
+def test_a_cluster_has_as_many_forwarders_as_are_needed(
+    part: FakePart,
+    watched: list[Viewing],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    count: str,
+) -> None:
+    monkeypatch.setattr(ControlApi, "run_scenario", lambda *_: None)
+    assert cli.run(["demo", *arguments]) == 0
+    assert part.arguments[part.arguments.index("--forwarders") + 1] == count
+    assert watched
+
+
 def test_an_unknown_scenario_is_an_error(
     watched: list[Viewing], capsys: pytest.CaptureFixture[str]
 ) -> None:

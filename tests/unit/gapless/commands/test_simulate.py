@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gapless import cli
-from gapless.commands.simulate import forwarder_command
+from gapless.commands.simulate import forwarder_command, member_command
 from gapless.rehearsal.runs import SimulatorRun
 
 
@@ -39,3 +39,11 @@ def test_another_program_can_take_the_forwarder_s_place() -> None:
 def test_mistakes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["simulate", *arguments]) == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_a_process_of_a_cluster_has_the_common_journal_and_views_of_its_own() -> None:
+    command = member_command(SimulatorRun(Path("/runs/one")), "/jobs")
+    text = " ".join(command("http://127.0.0.1:1", "postgresql:///x", 2, "ingest"))
+    assert "--endpoint-url http://127.0.0.1:1 --port 0" in text
+    assert "--journal postgresql:///x --role ingest --views /runs/one/views-2" in text
+    assert "--while-held /runs/one/held" in text

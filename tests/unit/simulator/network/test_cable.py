@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -169,3 +171,57 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
 async def test_a_port_of_another_cable_is_in_use(cable: Cable) -> None:
     with pytest.raises(SimulatorError, match="cannot listen on port"):
         Cable().bind(cable.port)
+
+
+async def test_connections_lead_to_each_server_in_turn(cable: Cable) -> None:
+    async def answer(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: bytes
+    ) -> None:
+        await reader.readline()
+        writer.write(name)
+        writer.close()
+
+    async with contextlib.AsyncExitStack() as stack:
+        ports = []
+        for name in (b"left\n", b"right\n"):
+            server = await asyncio.start_server(partial(answer, name=name), HOST, 0)
+            stack.callback(server.close)
+            ports.append(server.sockets[0].getsockname()[1])
+        cable.retarget(*ports)
+        said = []
+        for _ in range(4):
+            reader, writer = await _connect(cable)
+            said.append(await _says(reader, writer, b"?\n"))
+            writer.close()
+        assert said[:2] == said[2:]
+        assert sorted(said[:2]) == [b"left\n", b"right\n"]
+        cable.retarget()
+        reader, writer = await _connect(cable)
+        with pytest.raises(ConnectionResetError):
+            await _says(reader, writer, b"?\n")
+        writer.close()
+
+
+async def test_the_server_of_most_viewers_is_known(cable: Cable) -> None:
+    async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
+
+    assert cable.busiest_target is None
+    async with contextlib.AsyncExitStack() as stack:
+        ports = []
+        for _ in range(2):
+            server = await asyncio.start_server(upgrade, HOST, 0)
+            stack.callback(server.close)
+            ports.append(server.sockets[0].getsockname()[1])
+        for target in (0, 1, 0):
+            cable.retarget(ports[target])
+            reader, writer = await _connect(cable)
+            stack.callback(writer.close)
+            writer.write(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            assert cable.busiest_target == ports[target]
+        cable.retarget(ports[1])
+        reader, writer = await _connect(cable)
+        stack.callback(writer.close)
+        assert cable.busiest_target == ports[0]

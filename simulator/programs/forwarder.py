@@ -1,4 +1,4 @@
-"""The programs that faults harm: the forwarder, the viewers, and the forwarder's clock.
+"""A forwarder process, kept running over one journal, and what faults do to it.
 
 A forwarder that ends without having been killed ends the simulation, unless a fault explains it.
 """
@@ -11,25 +11,23 @@ import os
 import resource
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from common.concurrency import in_thread
 from common.errors import GaplessError
 from common.processes import ChildProcess
-from simulator.errors import NoTargetError, NotFoundError, SimulatorError
+from simulator.errors import SimulatorError
 from simulator.faults.base import Journal
 
 JOURNAL_COPY_BYTES_MAX: Final = 1 << 30
 """A larger journal is not copied: the forwarder would be stopped for too long meanwhile."""
 
 CANNOT_CONNECT: Final = 3
-"""The exit code of a forwarder that has an empty journal and cannot reach CloudWatch."""
+"""The exit code of a forwarder that cannot reach CloudWatch or a shared journal at its start."""
 
 RESTART_S: Final = 0.5
 """Pause before such a forwarder is started again, as a service manager does."""
@@ -138,6 +136,8 @@ class ForwarderProcess:
         """Size in bytes that no file may exceed, by the owner of each full disk."""
         self._without_disk: ChildProcess | None = None
         """The last process with a full disk; its end may be noticed only after ``free_disk``."""
+        self._paused: dict[str, ChildProcess] = {}
+        """The process that each owner has stopped."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -153,17 +153,21 @@ class ForwarderProcess:
         """Process id of the forwarder; None while it is down."""
         return None if self._child is None else self._child.pid
 
-    def start(self) -> ChildProcess:
+    def start(self, *, is_tied: bool = True) -> ChildProcess:
         """Start the first process; the caller waits for its ready line.
+
+        ``is_tied``: the kernel ends it with this process; only before there are other threads.
 
         Raises:
             GaplessError: it can't be started.
         """
-        return self._spawn(is_tied=True)
+        return self._spawn(is_tied=is_tied)
 
     async def stop(self) -> None:
         """End the forwarder, and start it no more."""
         self._is_stopping = True
+        for owner in tuple(self._paused):
+            self.go_on(owner)
         tasks = [*(plan.task for plan in self._plans.values()), *self._tasks]
         for task in tasks:
             task.cancel()
@@ -183,7 +187,7 @@ class ForwarderProcess:
             SimulatorError: the journal can't be touched.
         """
         if journal != "kept" and self._journal is None:
-            msg = "the forwarder's journal is not known here: start with 'gapless simulate'"
+            msg = "the forwarder's journal is no file here: use one forwarder of 'gapless simulate'"
             raise SimulatorError(msg)
         await self.restart(owner)
         if self._journal is not None and journal == "rolled_back":
@@ -216,6 +220,25 @@ class ForwarderProcess:
         self._revive_soon()
         if not plan.task.cancelled() and (error := plan.task.exception()):
             self._failed(f"the forwarder's journal could not be touched: {error}")
+
+    def pause(self, owner: str) -> None:
+        """Stop the process (SIGSTOP) until ``go_on(owner)``; one that is down stays down."""
+        self.go_on(owner)
+        if self._child is not None:
+            self._paused[owner] = self._child
+            self._signal(self._child, signal.SIGSTOP)
+
+    def go_on(self, owner: str) -> None:
+        """Let the process that the owner has stopped go on, unless another owner has stopped it."""
+        child = self._paused.pop(owner, None)
+        if child is not None and child not in self._paused.values():
+            self._signal(child, signal.SIGCONT)
+
+    @staticmethod
+    def _signal(child: ChildProcess, number: signal.Signals) -> None:
+        if child.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, number)
 
     async def fill_disk(self, owner: str, room_bytes: int) -> None:
         """Fail the forwarder's writes to files beyond a size, until ``free_disk(owner)``.
@@ -356,139 +379,3 @@ class ForwarderProcess:
     def describe(self) -> dict[str, Any]:
         """The forwarder's state, as the control API shows it."""
         return {"up": self.is_up, "starts": self.starts, "pid": self.pid}
-
-
-VIEWERS_MAX: Final = 100
-_PID_MAX: Final = (1 << 31) - 1
-
-
-class Viewers:
-    """Viewer processes that were registered to be killed by faults; used from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._descriptors: dict[int, int] = {}
-
-    def add(self, pid: int) -> None:
-        """Register a viewer by its process id.
-
-        Raises:
-            SimulatorError: it is no viewer of gapless, or there are too many.
-        """
-        try:
-            # A descriptor stays with this process, even when its id is reused for another one.
-            descriptor = os.pidfd_open(pid) if 0 < pid <= _PID_MAX else -1
-        except (AttributeError, OSError):
-            descriptor = -1
-        if descriptor < 0 or not _is_viewer(pid):
-            if descriptor >= 0:
-                os.close(descriptor)
-            msg = f"process {pid} is no viewer: only a running 'gapless tail' can be registered"
-            raise SimulatorError(msg)
-        with self._lock:
-            self._forget(pid)
-            if len(self._descriptors) >= VIEWERS_MAX:
-                os.close(descriptor)
-                msg = f"{VIEWERS_MAX} viewers are registered, the most there may be: remove some"
-                raise SimulatorError(msg)
-            self._descriptors[pid] = descriptor
-
-    def remove(self, pid: int) -> None:
-        """Unregister a viewer.
-
-        Raises:
-            NotFoundError: it is not registered.
-        """
-        with self._lock:
-            if pid not in self._descriptors:
-                msg = f"no viewer {pid} is registered"
-                raise NotFoundError(msg)
-            self._forget(pid)
-
-    def pids(self) -> list[int]:
-        """Process ids of the registered viewers; killed ones are no longer among them."""
-        with self._lock:
-            return list(self._descriptors)
-
-    def kill(self, share: float, seed: int) -> int:
-        """Kill that share (0..1) of the registered viewers with SIGKILL, and return how many.
-
-        Raises:
-            NoTargetError: none is registered.
-        """
-        rng = Random(seed)  # noqa: S311 - a simulation
-        killed = 0
-        with self._lock:
-            if not self._descriptors:
-                msg = "no viewer is registered: this fault needs a scenario, which starts viewers"
-                raise NoTargetError(msg)
-            for pid, descriptor in tuple(self._descriptors.items()):
-                if rng.random() >= share:
-                    continue
-                try:
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                    killed += 1
-                except ProcessLookupError:
-                    pass  # it has ended already
-                self._forget(pid)
-        return killed
-
-    def close(self) -> None:
-        """Unregister all viewers."""
-        with self._lock:
-            for pid in tuple(self._descriptors):
-                self._forget(pid)
-
-    def _forget(self, pid: int) -> None:
-        descriptor = self._descriptors.pop(pid, None)
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _is_viewer(pid: int) -> bool:
-    """Whether the process is a ``gapless tail``; a request must not get anything else killed."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return b"tail" in words and any(b"gapless" in word for word in words[: words.index(b"tail")])
-
-
-_BYTES: Final = 8
-
-
-class SkewedClock:
-    """The error of the forwarder's wall clock, in a file; used from any thread.
-
-    The forwarder adds the number in that file to its clock whenever it reads it: eight bytes, a
-    signed number of milliseconds, least significant byte first.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Write the file, with no error.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        self._path = path
-        self._offsets_ms: dict[str, int] = {}
-        self._lock = threading.Lock()
-        path.write_bytes(bytes(_BYTES))
-
-    @property
-    def offset_ms(self) -> int:
-        """How far the clock is ahead; negative: behind."""
-        return sum(self._offsets_ms.values())
-
-    def set(self, owner: str, offset_ms: int) -> None:
-        """Set the owner's part of the error, which is the sum over all owners; 0 removes it."""
-        with self._lock:
-            self._offsets_ms.pop(owner, None)
-            if offset_ms:
-                self._offsets_ms[owner] = offset_ms
-            # In place and at once, so that the forwarder reads the old number or the new one.
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.pwrite(descriptor, self.offset_ms.to_bytes(_BYTES, "little", signed=True), 0)
-            finally:
-                os.close(descriptor)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +15,9 @@ import pytest
 
 from common.concurrency import in_thread
 from common.processes import ChildProcess
-from simulator import programs
-from simulator.errors import NotFoundError, SimulatorError
-from simulator.programs import ForwarderProcess, JournalFiles, SkewedClock, Viewers
+from simulator.errors import SimulatorError
+from simulator.programs import forwarder
+from simulator.programs.forwarder import ForwarderProcess, JournalFiles
 from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.processes.process_tree import is_gone
 
@@ -252,11 +250,11 @@ async def test_a_disk_may_have_a_little_room(rig: Rig) -> None:
 
 
 async def test_impossible_requests_are_refused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "JOURNAL_COPY_BYTES_MAX", 1)
+    monkeypatch.setattr(forwarder, "JOURNAL_COPY_BYTES_MAX", 1)
     with pytest.raises(SimulatorError, match="larger than"):
         await rig.keeper.crash("a", 0, "rolled_back")
     monkeypatch.setattr(rig.keeper, "_journal", None)
-    with pytest.raises(SimulatorError, match="journal is not known"):
+    with pytest.raises(SimulatorError, match="journal is no file here"):
         await rig.keeper.crash("a", 0, "lost")
     monkeypatch.delattr("resource.prlimit")
     with pytest.raises(SimulatorError, match="needs Linux"):
@@ -264,111 +262,16 @@ async def test_impossible_requests_are_refused(rig: Rig, monkeypatch: pytest.Mon
     assert rig.keeper.is_up
 
 
-Start = Callable[[], subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts processes that look like viewers."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def one() -> subprocess.Popen[bytes]:
-        code = "import signal; print(flush=True); signal.pause()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "gapless", "tail"], stdout=subprocess.PIPE
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        process.stdout.readline()
-        return process
-
-    yield one
-    for process in processes:
-        process.kill()
-        process.wait(WAIT_S)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def test_registered_viewers_are_killed(start: Start) -> None:
-    handed, other = start(), start()
-    known = Viewers()
-    known.add(handed.pid)
-    assert known.pids() == [handed.pid]
-    assert known.kill(1.0, 3) == 1
-    assert handed.wait(WAIT_S) == -signal.SIGKILL
-    assert other.poll() is None
-    assert known.pids() == []
-
-
-def test_a_share_of_them_is_killed(start: Start) -> None:
-    known = Viewers()
-    for _ in range(12):
-        known.add(start().pid)
-    killed = known.kill(0.5, 3)
-    assert 2 < killed < 10
-    assert len(known.pids()) == 12 - killed
-    known.close()
-    assert known.pids() == []
-
-
-def test_only_viewers_can_be_registered(start: Start) -> None:
-    known = Viewers()
-    gone = start()
-    gone.kill()
-    gone.wait(WAIT_S)
-    for pid in (os.getpid(), 1, 0, -1, 1 << 40, gone.pid):
-        with pytest.raises(SimulatorError, match=f"process {pid} is no viewer"):
-            known.add(pid)
-    with pytest.raises(SimulatorError, match="no viewer is registered"):
-        known.kill(1.0, 3)
-
-
-def test_a_viewer_that_has_ended_is_unregistered(start: Start) -> None:
-    known = Viewers()
-    one = start()
-    known.add(one.pid)
-    known.add(one.pid)
-    one.kill()
-    one.wait(WAIT_S)
-    assert known.kill(1.0, 3) == 0
-    assert known.pids() == []
-
-
-def test_viewers_can_be_unregistered_and_are_bounded(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(programs, "VIEWERS_MAX", 1)
-    known = Viewers()
-    one, two = start(), start()
-    known.add(one.pid)
-    with pytest.raises(SimulatorError, match="the most there may be"):
-        known.add(two.pid)
-    known.remove(one.pid)
-    with pytest.raises(NotFoundError, match=f"no viewer {one.pid}"):
-        known.remove(one.pid)
-    known.add(two.pid)
-    known.close()
-
-
-def test_the_clock_error_is_the_sum_over_all_owners(tmp_path: Path) -> None:
-    path = tmp_path / "clock"
-    clock = SkewedClock(path)
-
-    def told() -> int:
-        data = path.read_bytes()
-        assert len(data) == 8
-        return int.from_bytes(data, "little", signed=True)
-
-    assert told() == clock.offset_ms == 0
-    clock.set("a", -90_000)
-    assert told() == -90_000
-    clock.set("b", 100_000)
-    assert told() == 10_000
-    clock.set("a", 5)
-    assert told() == 100_005
-    clock.set("b", 0)
-    clock.set("nobody", 0)
-    assert told() == 5
-    clock.set("a", 0)
-    assert told() == 0
+async def test_it_is_stopped_while_anyone_stops_it(rig: Rig) -> None:
+    assert rig.keeper.pid is not None
+    process = psutil.Process(rig.keeper.pid)
+    rig.keeper.pause("a")
+    rig.keeper.pause("b")
+    await rig.until(lambda: process.status() == psutil.STATUS_STOPPED)
+    rig.keeper.go_on("a")
+    assert process.status() == psutil.STATUS_STOPPED
+    rig.keeper.go_on("b")
+    await rig.until(lambda: process.status() != psutil.STATUS_STOPPED)
+    rig.keeper.pause("c")
+    await rig.keeper.stop()
+    assert is_gone(process)

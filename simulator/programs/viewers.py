@@ -1,0 +1,107 @@
+"""The viewers that were registered to be killed by faults."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from simulator.errors import NoTargetError, NotFoundError, SimulatorError
+
+VIEWERS_MAX: Final = 100
+_PID_MAX: Final = (1 << 31) - 1
+
+
+class Viewers:
+    """Viewer processes that were registered to be killed by faults; used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._descriptors: dict[int, int] = {}
+
+    def add(self, pid: int) -> None:
+        """Register a viewer by its process id.
+
+        Raises:
+            SimulatorError: it is no viewer of gapless, or there are too many.
+        """
+        try:
+            # A descriptor stays with this process, even when its id is reused for another one.
+            descriptor = os.pidfd_open(pid) if 0 < pid <= _PID_MAX else -1
+        except (AttributeError, OSError):
+            descriptor = -1
+        if descriptor < 0 or not _is_viewer(pid):
+            if descriptor >= 0:
+                os.close(descriptor)
+            msg = f"process {pid} is no viewer: only a running 'gapless tail' can be registered"
+            raise SimulatorError(msg)
+        with self._lock:
+            self._forget(pid)
+            if len(self._descriptors) >= VIEWERS_MAX:
+                os.close(descriptor)
+                msg = f"{VIEWERS_MAX} viewers are registered, the most there may be: remove some"
+                raise SimulatorError(msg)
+            self._descriptors[pid] = descriptor
+
+    def remove(self, pid: int) -> None:
+        """Unregister a viewer.
+
+        Raises:
+            NotFoundError: it is not registered.
+        """
+        with self._lock:
+            if pid not in self._descriptors:
+                msg = f"no viewer {pid} is registered"
+                raise NotFoundError(msg)
+            self._forget(pid)
+
+    def pids(self) -> list[int]:
+        """Process ids of the registered viewers; killed ones are no longer among them."""
+        with self._lock:
+            return list(self._descriptors)
+
+    def kill(self, share: float, seed: int) -> int:
+        """Kill that share (0..1) of the registered viewers with SIGKILL, and return how many.
+
+        Raises:
+            NoTargetError: none is registered.
+        """
+        rng = Random(seed)  # noqa: S311 - a simulation
+        killed = 0
+        with self._lock:
+            if not self._descriptors:
+                msg = "no viewer is registered: this fault needs a scenario, which starts viewers"
+                raise NoTargetError(msg)
+            for pid, descriptor in tuple(self._descriptors.items()):
+                if rng.random() >= share:
+                    continue
+                try:
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                    killed += 1
+                except ProcessLookupError:
+                    pass  # it has ended already
+                self._forget(pid)
+        return killed
+
+    def close(self) -> None:
+        """Unregister all viewers."""
+        with self._lock:
+            for pid in tuple(self._descriptors):
+                self._forget(pid)
+
+    def _forget(self, pid: int) -> None:
+        descriptor = self._descriptors.pop(pid, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _is_viewer(pid: int) -> bool:
+    """Whether the process is a ``gapless tail``; a request must not get anything else killed."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"tail" in words and any(b"gapless" in word for word in words[: words.index(b"tail")])

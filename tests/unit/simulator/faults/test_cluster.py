@@ -1,0 +1,59 @@
+"""What each fault of a cluster does to it, and when it stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from forwarder.groups.leasing import LEASE_MS
+from simulator.errors import SimulatorError
+from simulator.faults.base import (
+    CrashEngine,
+    CrashOwner,
+    CrashServer,
+    Cycle,
+    FailOver,
+    Fault,
+    PauseOwner,
+)
+from simulator.faults.board import FAULTS
+
+
+def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
+    return Fault(FAULTS[kind], "mine", given, toxicity, 9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "harm"), [("owner_crash", CrashOwner), ("server_crash", CrashServer)]
+)
+def test_the_moment_of_a_crash_is_drawn_each_time(
+    kind: str, harm: type[CrashOwner | CrashServer]
+) -> None:
+    fault = make(kind)
+    drawn = [fault.harm(turn) for turn in range(20)]
+    moments = {one.after_ms for one in drawn if isinstance(one, harm)}
+    assert len(moments) > 10
+    assert all(0 <= one <= 1_000 for one in moments)
+    assert fault.cycle() == Cycle(on_ms=3_000)
+    with pytest.raises(SimulatorError, match="must be above within_ms"):
+        make(kind, every_ms=3_000)
+
+
+def test_the_owner_is_stopped_beyond_its_lease() -> None:
+    fault = make("owner_pause")
+    assert fault.harm(0) == PauseOwner()
+    assert fault.values["for_ms"] > LEASE_MS
+
+
+def test_the_database_comes_back() -> None:
+    assert make("engine_crash").harm(0) == CrashEngine()
+    assert make("engine_failover").harm(0) == FailOver()
+    for kind in ("engine_crash", "engine_failover"):
+        assert make(kind, down_ms=7).cycle() == Cycle(on_ms=7)
+        assert make(kind, down_ms=0).cycle() == Cycle()
+
+
+@pytest.mark.parametrize(
+    "kind", ["owner_crash", "owner_pause", "server_crash", "engine_crash", "engine_failover"]
+)
+def test_with_no_toxicity_nothing_happens(kind: str) -> None:
+    assert make(kind, 0.0).harm(0) is None
