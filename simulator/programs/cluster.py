@@ -25,6 +25,7 @@ from common.processes import ChildProcess
 from simulator.errors import SimulatorError
 from simulator.programs.forwarder import ForwarderProcess
 from simulator.programs.postgres import ReplicatedServer
+from simulator.programs.remover import PAUSED
 
 CHECK_S: Final = 0.5
 """Interval between two looks at which servers are ready, as a load balancer's."""
@@ -74,6 +75,7 @@ class Cluster:
         self._failed = failed
         self._changed = changed
         self._engine: ReplicatedServer
+        self._folder: Path
         self._engine_down: str | None = None
         """The owner of the fault that keeps the database, or its standby, down."""
         self._turn = asyncio.Lock()
@@ -166,6 +168,7 @@ class Cluster:
             SimulatorError: none owns it.
         """
         self._hit[owner] = one = await self._find_owner()
+        (self._folder / f"{PAUSED}{owner}").write_text(str(one.pid))
         one.pause(owner)
 
     async def go_on(self, owner: str) -> None:
@@ -173,6 +176,7 @@ class Cluster:
         one = self._hit.pop(owner, None)
         if one is not None:
             one.go_on(owner)
+            (self._folder / f"{PAUSED}{owner}").unlink(missing_ok=True)
 
     # Faults of the database
 
@@ -222,7 +226,7 @@ class Cluster:
         await asyncio.gather(*(one.stop() for one in every))
 
     async def _start_engine(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="gapless-pg-"))
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="gapless-pg-"))
         lifeline = hold_temporary()
         remover = ChildProcess.start(
             "the database's remover",

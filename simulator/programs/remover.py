@@ -6,7 +6,9 @@ Servers leave the session of the process that starts them, so they would survive
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import shutil
 import signal
 import threading
@@ -15,6 +17,9 @@ from typing import Final
 
 from common.locks import call_when_released
 from simulator.programs.postgres import PID_FILE, kill_server
+
+PAUSED: Final = "paused-"
+"""Begin of the names of files with the id of a stopped process, which can't end by itself."""
 
 TRIES: Final = 50
 PAUSE_S: Final = 0.1
@@ -36,7 +41,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def remove(folder: Path) -> None:
-    """End every server in a folder at once, and delete the folder."""
+    """End every server in a folder at once, and each process noted there; delete the folder."""
+    for path in folder.glob(f"{PAUSED}*"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(path.read_text()), signal.SIGKILL)
     pause = threading.Event()
     for _ in range(TRIES):
         for path in folder.glob(f"*/{PID_FILE}"):
