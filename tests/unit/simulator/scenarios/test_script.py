@@ -198,7 +198,7 @@ MALFORMED = {
     "unknown section": (f"{STEP}[setups]\n", "line 3: setups: there is no key 'setups'", "setup"),
     "unknown key": (
         f"[setup]\nrates = 3\n{STEP}",
-        "line 2: setup.rates: there is no key 'rates'; did you mean rate?",
+        "line 2: setup.rates: there is no key 'rates'; did you mean rate",
         "the keys are rate, executions, source",
     ),
     "section is a value": ("setup = 3\n" + STEP, "line 1: setup: must be a table", "[setup]"),
