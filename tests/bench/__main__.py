@@ -20,6 +20,7 @@ from tests.bench import (
     lines,
     live,
     pages,
+    patterns,
     refusals,
     viewer,
     viewers,
@@ -27,7 +28,10 @@ from tests.bench import (
 from tests.bench.pages import Rate
 from tests.bench.quota import table as quota
 
-PARTS = ("pages", "delivery", "lag", "live", "frame", "lines", "viewer", "cloudwatch", "quota")
+PARTS = (
+    "pages", "delivery", "lag", "live", "frame", "patterns", "lines", "viewer", "cloudwatch",
+    "quota",
+)  # fmt: skip
 
 LIVE_S_MAX = 10.0
 """Longest run on moto, whose scans slow down as it stores more events."""
@@ -66,6 +70,7 @@ def main() -> None:
     if "frame" in parts:
         _say("\n## CPU time of a frame of the screen, over a million lines")
         frame.measure_all()
+    _listed("patterns" in parts, "Patterns of a million lines", patterns.report)
     if "viewer" in parts:
         _say("\n## The viewer and other tools, on a million lines")
         viewer.measure(_say)

@@ -37,6 +37,7 @@ FRAME_P99 = Goal(5, "ms")
 FILTER_FIRST = Goal(20, "ms")
 FILTER_ALL = Goal(120, "ms")
 FIELDS_ALL = Goal(1_000, "ms")
+PATTERNS_ALL = Goal(5, "s")
 KEY_P95 = Goal(25, "ms")
 
 

@@ -3,6 +3,6 @@
 Pure: nothing here draws, waits or reads a clock.
 
 Faces: rows, levels, structure, expressions, matching, timeline, view, viewport, filters, counts,
-keys, packed.
+keys, packed, patterns.
 May import: common.ranges, wire.
 """

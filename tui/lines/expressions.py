@@ -7,6 +7,7 @@ r"""The language of filters and searches: parses what is typed, and writes it ag
 ``name=value``         lines with a field of this value; also ``!= > >= < <=``
 ``name~text``          lines whose field contains a text; ``name~/regex/``: whose field matches
 ``level>=warn``        lines of a level; ``stream``, ``group`` and ``origin`` likewise
+``pattern="user * …"`` lines of a pattern, as the patterns panel (``P``) shows it
 ``!x``                 lines that do not match ``x``
 =====================  ===========================================================================
 
@@ -36,7 +37,7 @@ EXPRESSION_CHARS_MAX: Final = 4_096
 Operator = Literal["=", "!=", ">", ">=", "<", "<=", "~"]
 ORDERED: Final = frozenset({">", ">=", "<", "<="})
 
-PSEUDO_FIELDS: Final = ("level", "stream", "group", "origin")
+PSEUDO_FIELDS: Final = ("level", "stream", "group", "origin", "pattern")
 """Names that stand for something of the line, and not for a field of its text."""
 
 ORIGINS: Final = frozenset(get_args(Origin))
@@ -93,6 +94,7 @@ class Comparison(msgspec.Struct, frozen=True):
         is_meant = {
             "level": self.operator != "~" and level_named(self.value) is not None,
             "origin": self.operator in ("=", "!=") and self.value in ORIGINS,
+            "pattern": self.operator in ("=", "!="),
         }
         return self.name if is_meant.get(self.name, True) else None
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from common.ranges import RangeSet
-from tui.lines.expressions import Expression, parse_expression
+from tui.lines.expressions import Comparison, Expression, parse_expression
 from tui.lines.levels import LEVELS, at_least, level_of
 from tui.lines.matching import GroupName, test_of
 from tui.lines.packed import PackedRows
@@ -88,6 +88,11 @@ class Chip:
         self.test = test_of(self.expression, group_name)
 
 
+def is_pattern(expression: Expression) -> bool:
+    """Whether an expression stands for the lines of a pattern."""
+    return isinstance(expression, Comparison) and expression.pseudo == "pattern"
+
+
 class Filters:
     """All filters: chips, which must all let a line pass, log streams, and the minimum level.
 
@@ -160,17 +165,52 @@ class Filters:
         self.show_all_streams()
         self.are_enabled = True
 
-    def test(self, *, counting: bool = True) -> BlockTest | None:
+    def toggle_pattern(self, text: str, *, excludes: bool) -> None:
+        """Show only the lines of a pattern, instead of another's, or hide them; or undo that."""
+        wanted = Comparison("pattern", "=", text)
+        was_chosen = self.choice_of_pattern(text) == ("hidden" if excludes else "only")
+        self.chips = [
+            one
+            for one in self.chips
+            if one.expression != wanted
+            and (excludes or one.excludes or not is_pattern(one.expression))
+        ]
+        if not was_chosen:
+            self.add(wanted, excludes=excludes)
+
+    def choice_of_pattern(self, text: str) -> Literal["only", "hidden", ""]:
+        """What the chips say about a pattern."""
+        for one in self.chips:
+            if one.expression == Comparison("pattern", "=", text):
+                return "hidden" if one.excludes else "only"
+        return ""
+
+    def signature(self, *, patterns: bool) -> object:
+        """A value that changes if other lines pass; without ``patterns``, chips of them aside."""
+        if not self.are_enabled:
+            return None
+        chips = tuple(
+            (one.text, one.excludes)
+            for one in self.chips
+            if patterns or not is_pattern(one.expression)
+        )
+        return chips, self.minimum_level, self.only_streams, self.hidden_streams
+
+    def test(self, *, counting: bool = True, patterns: bool = True) -> BlockTest | None:
         """The test that lines must pass now; None if all lines do.
 
         Args:
             counting: Whether the test counts the hits of each chip, from 0.
+            patterns: Whether lines must pass the chips of patterns, too.
         """
         if counting:
             self._reset_hits()
         if not (self.has_any and self.are_enabled):
             return None
-        test = _FilterTest(self, counting=counting)
+        chips = tuple(one for one in self.chips if patterns or not is_pattern(one.expression))
+        if not (chips or self.limits_streams or self.minimum_level != LEVELS[0]):
+            return None
+        test = _FilterTest(self, chips, counting=counting)
         self._counting = test if counting else self._counting
         return test
 
@@ -180,7 +220,7 @@ class Filters:
             return None
         self._reset_hits()
         self._counting = None  # the caller itself counts each line only once
-        return _FilterTest(self, counting=True)
+        return _FilterTest(self, tuple(self.chips), counting=True)
 
     def note_evicted(self, removed: Iterable[tuple[int, int]]) -> None:
         """Note ranges of keys that left memory, so that refetched lines are not counted twice."""
@@ -196,8 +236,8 @@ class Filters:
 class _FilterTest(BlockTest):
     """The test that filters amount to at the moment of its creation."""
 
-    def __init__(self, filters: Filters, *, counting: bool) -> None:
-        self._chips = tuple(filters.chips)
+    def __init__(self, filters: Filters, chips: Sequence[Chip], *, counting: bool) -> None:
+        self._chips = chips
         self._minimum = filters.minimum_level if filters.minimum_level != LEVELS[0] else None
         self._shows = filters.shows_stream if filters.limits_streams else None
         self._counting = counting

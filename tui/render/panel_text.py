@@ -56,7 +56,7 @@ _EXPRESSIONS: Final = (
     ("/regex/", "matches a regular expression (RE2)"),
     ("name=value", "has this field; also != > >= < <=; numbers as numbers"),
     ("name~text", "its field contains a text; name~/regex/: matches"),
-    ("level>=warn", "has this level or above; stream=, group=, origin= too"),
+    ("level>=warn", "has this level or above; stream=, group=, origin=, pattern= too"),
     ("!x", "does not match x"),
     ("a>5 text !b=c", "all of them match: blanks divide beside a comparison"),
 )

@@ -45,7 +45,7 @@ from tui.screen.navigation import Bookmarks, Navigation
 from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError
 from tui.screen.save import Saver, messages
 from tui.screen.search import Search
-from tui.screen.side_panels import HistogramPanel, SidePanel, StreamsPanel
+from tui.screen.side_panels import HistogramPanel, PatternsPanel, SidePanel, StreamsPanel
 from tui.screen.terminal import TerminationSignals
 from tui.screen.theme import ThemedApp
 from tui.screen.widgets.bars import (
@@ -153,6 +153,9 @@ class ViewerApp(ThemedApp):
             palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
         )
         self._streams_panel = StreamsPanel(palette, engine.timeline, self._search, run)
+        self._patterns_panel = PatternsPanel(
+            palette, engine, self._search, run, self._moment, lambda: self.display_zone
+        )
         self._histogram_panel = HistogramPanel(
             palette, engine, self._search, self._navigation.to_moment, run, now
         )
@@ -207,6 +210,7 @@ class ViewerApp(ThemedApp):
                 yield self.log_view
             yield self._side_panel.pane
             yield self._streams_panel.pane
+        yield self._patterns_panel.pane
         yield self._histogram_panel.chart
         yield self._chip_bar
         yield self._status_bar
@@ -254,6 +258,7 @@ class ViewerApp(ThemedApp):
         self._search.filters.note_evicted(change.removed)
         self._search.apply(change)
         self._streams_panel.apply(change)
+        self._patterns_panel.apply(change)
         self._histogram_panel.apply(change)
         self.log_view.set_groups(self._group_names())
         self.log_view.flush(change)
@@ -271,6 +276,7 @@ class ViewerApp(ThemedApp):
         self._update_bars()
         self._side_panel.refresh("connection")
         self._streams_panel.refresh()
+        self._patterns_panel.refresh()
         self._histogram_panel.refresh()
 
     def show_now(self) -> None:
@@ -295,6 +301,11 @@ class ViewerApp(ThemedApp):
     def _group_name(self, target: int) -> str:
         targets = self._engine.status.targets
         return (targets[target].group or targets[target].name) if target < len(targets) else ""
+
+    def _moment(self) -> int | None:
+        """The time of the row under the cursor; None while the log follows."""
+        row = None if self.log_view.place.following else self.log_view.current()
+        return None if row is None else row.timestamp
 
     def _now(self) -> tuple[int, tzinfo]:
         return self._clock(), self.display_zone
@@ -345,6 +356,7 @@ class ViewerApp(ThemedApp):
             self.log_view,
             self._side_panel.pane,
             self._streams_panel.pane,
+            self._patterns_panel.pane,
             self._histogram_panel.chart,
             self._connection_bar,
             self._column_bar,
@@ -490,11 +502,20 @@ class ViewerApp(ThemedApp):
         self._side_panel.close()
         self._streams_panel.open()
 
+    def action_patterns(self) -> None:
+        """Open or close the patterns panel."""
+        if self._patterns_panel.close():
+            self.log_view.focus()
+        else:
+            self._histogram_panel.close()
+            self._patterns_panel.open()
+
     def action_histogram(self) -> None:
         """Open or close the histogram."""
         if self._histogram_panel.close():
             self.log_view.focus()
         else:
+            self._patterns_panel.close()
             self._histogram_panel.open(self.log_view.current())
 
     def action_time(self) -> None:
@@ -643,7 +664,13 @@ class ViewerApp(ThemedApp):
             return
         if self.log_view.end_selection():
             return
-        if self._side_panel.close() or self._streams_panel.close() or self._histogram_panel.close():
+        panels = (
+            self._side_panel,
+            self._streams_panel,
+            self._patterns_panel,
+            self._histogram_panel,
+        )
+        if any(panel.close() for panel in panels):
             self.log_view.focus()
         elif not self._search.clear():
             self.show_message("nothing to close: q quits")

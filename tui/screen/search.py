@@ -243,6 +243,11 @@ class Search:
         self.filters.add(value, excludes=excludes)
         self.refilter()
 
+    def toggle_pattern(self, text: str, *, excludes: bool) -> None:
+        """Show only the lines of a pattern, or hide them; or undo that."""
+        self.filters.toggle_pattern(text, excludes=excludes)
+        self.refilter()
+
     def set_minimum_level(self, number: int) -> None:
         """Show only lines of a level and above; 1 is all."""
         self.filters.minimum_level = LEVELS[number - 1]

@@ -1,4 +1,4 @@
-"""The panels around the log: details and connection, streams, histogram.
+"""The panels around the log: details and connection, streams, patterns, histogram.
 
 Each opens and closes its widget, and fills it while it is open.
 """
@@ -16,7 +16,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.client.engine import Engine
-from tui.lines.counts import LineCounter, LineVolume, StreamCounts, count_all_lines
+from tui.lines.counts import (
+    LineCounter,
+    LineVolume,
+    PatternCounter,
+    StreamCounts,
+    count_all_lines,
+    count_all_patterns,
+)
 from tui.lines.expressions import Comparison
 from tui.lines.levels import level_of
 from tui.lines.rows import Change, Line, Row, Rule
@@ -26,10 +33,18 @@ from tui.render import line_format as fmt
 from tui.render.detail_text import DetailText, detail_report
 from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, ShadedRange, shades
 from tui.render.palette import Palette
+from tui.render.pattern_list import PatternTable
 from tui.render.safe_text import Segment
 from tui.screen.ports import RunExclusively
 from tui.screen.search import Search
-from tui.screen.widgets.panes import Choose, StreamAction, StreamPane, TextPane
+from tui.screen.widgets.panes import (
+    Choose,
+    PatternAction,
+    PatternPane,
+    StreamAction,
+    StreamPane,
+    TextPane,
+)
 
 ZOOM_MAX: Final = 12
 
@@ -304,6 +319,112 @@ class StreamsPanel:
             filters.show_all_streams()
         self._search.refilter()
         self.refresh()
+
+
+class PatternsPanel:
+    """The patterns of the lines that pass the filters, chips of patterns aside.
+
+    ``place`` returns the time of the log's cursor in ms, None while it follows; ``zone`` the zone
+    of times.
+    """
+
+    def __init__(
+        self,
+        palette: Palette,
+        engine: Engine,
+        search: Search,
+        run: RunExclusively,
+        place: Callable[[], int | None],
+        zone: Callable[[], tzinfo],
+    ) -> None:
+        self.pane = PatternPane(palette, self.choose, self.set_moment)
+        self.pane.display = False
+        self._engine = engine
+        self._search = search
+        self._run = run
+        self._place = place
+        self._zone = zone
+        self._since_ms: int | None = None
+        self._counter: PatternCounter | None = None
+        self._signature: object = None
+        self._uncounted = 0
+        self._is_filtered = False
+        self._is_complete = False  # whether a pattern that looks new is
+
+    def open(self) -> None:
+        """Show the patterns, and start counting lines; new is what comes from now on."""
+        self._since_ms = None
+        self._start_count()
+        self.pane.display = True
+        self.pane.focus()
+        self.refresh()
+
+    def close(self) -> bool:
+        """Close the panel; returns whether it was open."""
+        was_open, self._counter = self._counter is not None, None
+        self.pane.display = False
+        return was_open
+
+    def apply(self, change: Change) -> None:
+        """Bring the counts up to a change of the timeline."""
+        counter = self._counter
+        if counter is not None:
+            was_done = counter.is_done
+            counter.apply(change)
+            if was_done and not counter.is_done:
+                self._count_on(counter)
+
+    def refresh(self) -> None:
+        """Show the present counts, if the panel is open."""
+        if self._counter is None:
+            return
+        if self._signature != self._search.filters.signature(patterns=False):
+            self._start_count()
+        counter, counts = self._counter, self._counter.counts
+        self._is_complete = self._is_complete or counter.is_done
+        if self._since_ms is None and counts.span_ms is not None:
+            self._since_ms = counts.span_ms[1]
+        notes = ["filtered"] if self._is_filtered else []
+        notes += [] if counter.is_done else ["counting"]
+        if self._uncounted:
+            notes.append(f"{units.plural(self._uncounted, 'line')} not in memory")
+        table = PatternTable(
+            counts.lines,
+            counts.step_ms,
+            counts.span_ms or (0, 0),
+            self._since_ms if self._is_complete else None,
+            self._zone(),
+            self._search.filters.choice_of_pattern,
+        )
+        self.pane.show_patterns(counts.summaries(), table, counts.others, ", ".join(notes))
+
+    def choose(self, action: PatternAction, text: str) -> None:
+        """Show only the lines of a pattern, or hide them; or undo that."""
+        self._search.toggle_pattern(text, excludes=action == "hide")
+        self.refresh()
+
+    def set_moment(self) -> None:
+        """Compare with the time of the log's cursor; while it follows, with now."""
+        span_ms = None if self._counter is None else self._counter.counts.span_ms
+        place_ms = self._place()
+        self._since_ms = place_ms if place_ms is not None or span_ms is None else span_ms[1]
+        self.refresh()
+
+    def _start_count(self) -> None:
+        """Count the lines that pass the present filters, from the start."""
+        filters = self._search.filters
+        self._signature = filters.signature(patterns=False)
+        test = filters.test(counting=False, patterns=False)
+        timeline = self._engine.timeline
+        self._uncounted = timeline.evicted
+        self._is_complete, self._is_filtered = False, test is not None
+        counter = self._counter = PatternCounter(timeline, test)
+        counter.step()
+        self._count_on(counter)
+
+    def _count_on(self, counter: PatternCounter) -> None:
+        run = partial(count_all_patterns, counter, lambda: self._counter is counter)
+        self._run(run, "patterns")
 
 
 class HistogramPanel:

@@ -13,7 +13,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.client.status import Status
-from tui.lines.filters import Filters
+from tui.lines.expressions import Comparison
+from tui.lines.filters import Chip, Filters, is_pattern
 from tui.lines.levels import LEVELS
 from tui.lines.viewport import ReadingPlace
 from tui.render import line_format as fmt
@@ -21,6 +22,7 @@ from tui.render import status_text, units
 from tui.render.key_bindings import KeyEntry, available
 from tui.render.line_format import ColumnLayout, fit
 from tui.render.palette import Palette
+from tui.render.pattern_list import shown_pattern
 from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, arrange, chunk
 
@@ -236,12 +238,19 @@ class ChipBar(Bar):
         if filters.limits_streams:
             chunks.append(chunk(_streams(filters), role, 1, "app.all_streams"))
         for index, chip in enumerate(filters.chips):
-            sign, text = ("without" if chip.excludes else "only"), harmless(chip.text)
+            sign, text = ("without" if chip.excludes else "only"), _chip_text(chip)
             short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
             parts = ((f"{sign} ", "muted"), (short, role), (f" {units.number(chip.hits)}", "text"))
             chunks.append(Chunk(parts, 2 + index, f"app.drop_chip({index})"))
         left = f"{units.number(shown)} of {units.plural(total, 'line')}"
         self.show(chunks, [chunk(left, "muted", 1)])
+
+
+def _chip_text(chip: Chip) -> str:
+    expression = chip.expression
+    if isinstance(expression, Comparison) and is_pattern(expression):
+        return f"pattern {shown_pattern(expression.value)}"
+    return harmless(chip.text)
 
 
 def _streams(filters: Filters) -> str:

@@ -1,4 +1,4 @@
-"""Scrollable panes: text with values to filter by, a list with a cursor, the list of streams."""
+"""Scrollable panes: text with values to filter by, and lists with a cursor: streams, patterns."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.lines.counts import PatternSummary
 from tui.lines.expressions import Comparison
 from tui.render import line_format as fmt
 from tui.render import units
 from tui.render.palette import Palette, Surface
+from tui.render.pattern_list import ORDERS, Order, PatternTable, ordered
 from tui.render.safe_text import Segment
 
 _RIGHT_BUTTON: Final = 3
@@ -241,7 +243,7 @@ class ListPane(Pane):
     @property
     def text(self) -> str:
         """The list as plain text."""
-        return "\n".join("".join(text for text, _ in item.parts) for item in self._items)
+        return "\n".join("".join(text for text, _ in self.parts(item)) for item in self._items)
 
     def show(self, items: Sequence[ListItem], *, first: bool = False) -> None:
         """Show rows; the cursor stays on its row, or goes to the first one."""
@@ -282,11 +284,15 @@ class ListPane(Pane):
     def on_item_click(self, key: str, *, twice: bool) -> None:
         """Act on a click on a row; subclasses override it."""
 
+    def parts(self, item: ListItem) -> Sequence[Segment]:
+        """What a row shows; subclasses may make it when it is drawn."""
+        return item.parts
+
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
         width = self.cells
         index = y + self.scroll_offset.y
-        parts: Sequence[Segment] = self._items[index].parts if index < len(self._items) else ()
+        parts = self.parts(self._items[index]) if index < len(self._items) else ()
         surface: Surface = "cursor" if self._has_cursor(index) else "panel"
         return Strip(self._palette.cells(fmt.clip(parts, 0, width), surface), width)
 
@@ -301,6 +307,126 @@ class ListPane(Pane):
     def _reveal(self) -> None:
         self.scroll_to_region(Region(0, self._at, 1, 1), animate=False, force=True)
 
+
+PatternAction = Literal["only", "hide"]
+"""Show only the lines of a pattern, or hide them; or undo that."""
+
+_SHIFT_CHARS: Final = 16
+
+
+class PatternPane(ListPane):
+    """The patterns of the lines, each with its numbers over time and by level."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("enter", "choose('only')", "Only this"),
+        ("x,minus", "choose('hide')", "Hide"),
+        ("o", "order", "Order"),
+        ("m", "moment", "New since here"),
+        ("right", "shift(1)", "Right"),
+        ("left", "shift(-1)", "Left"),
+    ]
+
+    def __init__(
+        self,
+        palette: Palette,
+        choose: Callable[[PatternAction, str], None],
+        set_moment: Callable[[], None],
+    ) -> None:
+        super().__init__(palette, id="patterns")
+        self._choose = choose
+        self._set_moment = set_moment
+        self._order: Order = ORDERS[0]
+        self._patterns: dict[str, PatternSummary] = {}
+        self._table: PatternTable | None = None
+        self._others = 0
+        self._note = ""
+        self._chars = 0  # of each pattern, scrolled away
+
+    def show_patterns(
+        self, patterns: Sequence[PatternSummary], table: PatternTable, others: int, note: str
+    ) -> None:
+        """Show the patterns.
+
+        Args:
+            patterns: In any order.
+            table: What their rows have in common.
+            others: Number of lines without a pattern.
+            note: Remark on all numbers, such as ``counting``.
+        """
+        self._patterns = {one.text: one for one in ordered(patterns, self._order)}
+        self._table, self._others, self._note = table, others, note
+        items = [ListItem(one, ()) for one in self._patterns]
+        items += [ListItem(_OTHERS, ())] if others else []
+        self.show(items)
+        self._update_titles()
+        self.refresh()
+
+    def parts(self, item: ListItem) -> Sequence[Segment]:
+        """One row."""
+        pattern = self._patterns.get(item.key)
+        if pattern is None or self._table is None:
+            text = f"and {units.plural(self._others, 'line')} of more patterns than are kept apart"
+            return [(f"     {text}", "muted")]
+        ascii_only = self._palette.ascii_only
+        return self._table.row(pattern, self.cells, self._chars, ascii_only=ascii_only)
+
+    def action_choose(self, action: PatternAction) -> None:
+        """Show only the lines of the pattern under the cursor, or hide them."""
+        if self.current is not None and self.current in self._patterns:
+            self._choose(action, self.current)
+
+    def action_order(self) -> None:
+        """Switch to the next order; the cursor goes to the first row."""
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        if self._table is not None:
+            patterns = list(self._patterns.values())
+            self.show_patterns(patterns, self._table, self._others, self._note)
+            self.action_to(0)
+
+    def action_moment(self) -> None:
+        """Mark what is new or gone since the time of the log's cursor."""
+        self._set_moment()
+
+    def action_shift(self, steps: int) -> None:
+        """Scroll along long patterns."""
+        longest = max(map(len, self._patterns), default=0)
+        self._chars = min(max(0, self._chars + steps * _SHIFT_CHARS), longest)
+        self.refresh()
+
+    def on_item_click(self, key: str, *, twice: bool) -> None:
+        """A double click shows only the lines of the pattern."""
+        self._update_titles()
+        if twice and key in self._patterns:
+            self._choose("only", key)
+
+    def on_resize(self) -> None:
+        """Fit the titles to the new width."""
+        self._update_titles()
+
+    def _move_to(self, index: int) -> None:
+        super()._move_to(index)
+        self._update_titles()
+
+    def _update_titles(self) -> None:
+        table = self._table
+        if table is None:
+            return
+        adapt = self._palette.adapt
+        since = (
+            "" if table.since_ms is None else f"new since {units.clock(table.since_ms, table.zone)}"
+        )
+        order = {"count": "by count", "newest": "newest first"}[self._order]
+        title = [units.plural(len(self._patterns), "pattern"), order, since, self._note]
+        self.border_title = adapt(" · ".join(one for one in title if one))
+        pattern = None if self.current is None else self._patterns.get(self.current)
+        details = "" if pattern is None else table.details(pattern)
+        parts = [details, "Enter only, x hide, o order, m new since"]
+        whole = " · ".join(one for one in parts if one)
+        self.border_subtitle = adapt(whole if cell_len(whole) <= self.cells else details)
+
+
+_OTHERS: Final = "\n"
+"""Key of the row for lines without a pattern: no text of a pattern."""
 
 _COUNT_CELLS: Final = 9
 

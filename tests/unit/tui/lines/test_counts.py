@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -7,18 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line, make_rule
-from tui.lines import counts
+from tui.lines import counts, patterns
 from tui.lines.counts import (
+    SLICE_COST,
     SLICE_ROWS,
+    SPARK_BUCKETS_MAX,
     STEPS_MS,
     LineCounter,
     LineVolume,
+    PatternCounter,
+    PatternCounts,
+    PatternSummary,
     StreamCounts,
     VolumeBucket,
     count_all_lines,
+    count_all_patterns,
 )
+from tui.lines.levels import level_of
+from tui.lines.patterns import PatternMatcher
 from tui.lines.rows import Change, Line
 from tui.lines.timeline import Timeline
+from tui.lines.view import LevelTest
 from wire.messages import Origin
 
 
@@ -138,3 +149,188 @@ async def test_counting_ends_when_done_or_unwanted(is_wanted: bool) -> None:  # 
     await count_all_lines(count, lambda: is_wanted)
     assert count.is_done == is_wanted
     assert bool(taken.messages) == is_wanted
+
+
+# Patterns
+
+messages = st.lists(
+    st.lists(st.sampled_from([*"abcd", "user", "left", "7", "ERROR", "a1b"]), max_size=4).map(
+        " ".join
+    )
+    | st.builds(
+        lambda text, level: json.dumps({"msg": text, "level": level}),
+        st.sampled_from(["paid 7", "paid 12", "refused"]),
+        st.sampled_from([30, 50, "warn"]),
+    ),
+    max_size=60,
+)
+
+
+def totals(found: PatternCounts) -> list[tuple[int, int, int]]:
+    return [(one.count, one.levels.total(), one.buckets.total()) for one in found.summaries()]
+
+
+@given(messages, st.integers(1, 20), st.integers(0, 1_000_000))
+def test_every_line_is_of_one_pattern(lines: list[str], cost: int, interval_ms: int) -> None:
+    found = PatternCounts()
+    times = [EPOCH_MS + number * interval_ms for number in range(len(lines))]
+    at = 0
+    while at < len(lines):
+        after = found.add_some(lines, times, at, cost)
+        assert at < after <= len(lines)
+        at = after
+    assert found.lines == len(lines)
+    assert sum(count for count, _, _ in totals(found)) + found.others == len(lines)
+    for count, by_level, by_time in totals(found):
+        assert count == by_level == by_time
+    for one in found.summaries():
+        matches = PatternMatcher(one.text).matches
+        matching = [at for at, line in zip(times, lines, strict=True) if matches(line)]
+        assert one.count <= len(matching)
+        assert one.first_ms in matching
+        assert one.last_ms in matching
+    levels = Counter(map(level_of, lines))
+    assert sum((one.levels for one in found.summaries()), Counter()) == +levels
+
+
+def test_lines_beyond_the_most_patterns_are_counted_as_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patterns, "PATTERNS_MAX", 2)
+    found = PatternCounts()
+    found.add(["a", "b c", "d e f", "a", "d e f"], [1, 2, 3, 4, 5])
+    assert (found.lines, found.others) == (5, 2)
+    assert totals(found) == [(2, 2, 2), (1, 1, 1)]
+
+
+def test_forms_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "FORMS_MAX", 3)
+    found = PatternCounts()
+    lines = [f"{word} is here" for word in "abcdefgh"] * 3
+    found.add(lines, range(len(lines)))
+    assert len(found._forms) <= 3
+    assert sum(count for count, _, _ in totals(found)) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("message", "others"),
+    [
+        ("<11>Nov 23 12:00:00 host app: x", "<14>Nov 23 12:00:00 host app: x"),
+        ("level=30 msg=x n=1", "level=50 msg=x n=1"),
+        ('{"level": 30, "msg": "x"}', '{"level": 50, "msg": "x"}'),
+        ('{"severity": "ERROR", "msg": "x"}', '{"severity": "INFO", "msg": "x"}'),
+        (
+            '{"level": 30, "msg": "x", "a": {"level": 50}}',
+            '{"msg": "x", "a": {"level": 50}, "level": 40}',
+        ),
+    ],
+)
+def test_levels_that_are_masked_are_told_apart(message: str, others: str) -> None:
+    found = PatternCounts()
+    found.add([message, others], [1, 2])
+    levels = sum((one.levels for one in found.summaries()), Counter())
+    assert levels == Counter(map(level_of, [message, others]))
+
+
+def test_buckets_become_longer() -> None:
+    found = PatternCounts()
+    hours = [EPOCH_MS + hour * 3_600_000 for hour in range(100)]
+    found.add(["x"] * 100, hours)
+    (one,) = found.summaries()
+    assert len(one.buckets) <= SPARK_BUCKETS_MAX
+    assert found.span_ms == (hours[0], hours[-1])
+    volume = one.volume(found.step_ms, found.span_ms, 10)
+    assert sum(volume) == 100
+    assert all(volume)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "since_s", "now_s", "mark"),
+    [
+        ([100, 110], 90, 110, "new"),
+        ([80, 110], 90, 110, ""),
+        ([10, 20, 30], 40, 100, "gone"),
+        ([10, 20, 30], 40, 50, ""),  # may still come
+        ([10, 11, 12], 40, 21, ""),  # too soon to tell
+        ([10, 20], 40, 100, ""),  # no rhythm
+    ],
+)
+def test_what_is_new_or_gone(times_s: list[int], since_s: int, now_s: int, mark: str) -> None:
+    found = PatternCounts()
+    found.add(["x"] * len(times_s), [one * 1_000 for one in times_s])
+    (one,) = found.summaries()
+    assert one.mark(since_s * 1_000, now_s * 1_000) == mark
+
+
+def test_the_main_level_is_that_of_most_lines() -> None:
+    one = PatternSummary("x", levels=Counter({"info": 2, "error": 2, None: 1}))
+    assert one.main_level() == "error"
+    assert PatternSummary("x", levels=Counter({"info": 1, None: 2})).main_level() is None
+
+
+def counted(counter: PatternCounter) -> PatternCounts:
+    while counter.step():
+        pass
+    return counter.counts
+
+
+def test_patterns_of_a_timeline_are_counted_once_each_in_steps() -> None:
+    timeline = Timeline()
+    for first in range(0, 30_000, 5_000):
+        timeline.add_many(make_line(first + at, f"frame {at} done") for at in range(5_000))
+    timeline.add_many([make_rule(1, EPOCH_MS + 50, "offline")])
+    counter = PatternCounter(timeline)
+    steps = 0
+    while counter.step():
+        steps += 1
+        assert counter.counts.lines <= steps * SLICE_COST
+    assert counter.is_done
+    assert totals(counter.counts) == [(30_000,) * 3]
+    assert steps >= 30_000 / SLICE_COST - 1
+
+
+def test_patterns_of_lines_that_arrive_meanwhile() -> None:
+    timeline = Timeline()
+    timeline.add_many(make_line(number, "old 1") for number in range(5_000))
+    counter = PatternCounter(timeline)
+    counter.step()
+    counter.apply(timeline.add_many([make_line(9_000, "new"), make_line(9_001, "new")]))
+    assert "new" in [one.text for one in counter.counts.summaries()]
+    counter.apply(timeline.add_many(make_line(10_000 + at, "flood") for at in range(2_000)))
+    assert not counter.is_done
+    found = {one.text: one.count for one in counted(counter).summaries()}
+    assert found == {"old *": 5_000, "new": 2, "flood": 2_000}
+
+
+def test_patterns_of_lines_that_pass_a_test() -> None:
+    timeline = Timeline()
+    timeline.add_many(make_line(at, "ERROR x" if at % 3 else "INFO x") for at in range(40_000))
+    found = counted(PatternCounter(timeline, LevelTest("error"))).summaries()
+    assert [(one.text, one.count) for one in found] == [("ERROR x", 26_666)]
+
+
+def test_patterns_of_refetched_lines_are_not_counted_again() -> None:
+    timeline = Timeline(capacity=2_000)
+    timeline.add_many(make_line(number, "x") for number in range(3_000))
+    counter = PatternCounter(timeline)
+    counted(counter)
+    first = counter.counts.lines
+    for start in range(3_000, 6_000, 500):
+        lines = [make_line(number, "x") for number in range(start, start + 500)]
+        counter.apply(timeline.add_many(lines))
+    counted(counter)
+    gone = timeline.evicted_at(make_line(2_500, "x").key)
+    assert gone is not None
+    lines = [make_line(number, "x") for number in range(3_000)]
+    lines = [line for line in lines if gone.low <= line.key <= gone.high]
+    counter.apply(timeline.restore(gone, lines))
+    assert counted(counter).lines == first + 3_000
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_counting_patterns_ends_when_done_or_unwanted(is_wanted: bool) -> None:  # noqa: FBT001
+    timeline = Timeline()
+    timeline.add_many(make_line(number, "x") for number in range(5_000))
+    counter = PatternCounter(timeline)
+    await count_all_patterns(counter, lambda: is_wanted)
+    assert counter.is_done is is_wanted

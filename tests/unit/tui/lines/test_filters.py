@@ -196,3 +196,42 @@ def test_output_filters_know_the_group() -> None:
     found = output_filter(["group=web"], (), None, lambda target: f"/ecs/web{target or ''}")
     assert found.passes(make_line(1, "x"))
     assert not output_filter(["group=web"]).passes(make_line(1, "x"))
+
+
+def test_patterns_are_chosen_and_hidden() -> None:
+    filters = Filters()
+    filters.add("x", excludes=False)
+    filters.toggle_pattern("a *", excludes=False)
+    assert filters.choice_of_pattern("a *") == "only"
+    filters.toggle_pattern("b *", excludes=False)  # instead, since no line is of both
+    filters.toggle_pattern("c *", excludes=True)
+    filters.toggle_pattern("d *", excludes=True)
+    assert [(one.text, one.excludes) for one in filters.chips] == [
+        ("x", False),
+        ('pattern="b *"', False),
+        ('pattern="c *"', True),
+        ('pattern="d *"', True),
+    ]
+    filters.toggle_pattern("c *", excludes=False)
+    assert [one.text for one in filters.chips] == ["x", 'pattern="d *"', 'pattern="c *"']
+    filters.toggle_pattern("c *", excludes=False)
+    filters.toggle_pattern("d *", excludes=True)
+    assert [one.text for one in filters.chips] == ["x"]
+    assert filters.choice_of_pattern("d *") == ""
+
+
+def test_the_chips_of_patterns_can_be_left_aside() -> None:
+    filters = Filters()
+    filters.toggle_pattern("job * done", excludes=True)
+    assert filters.test(patterns=False) is None
+    before = filters.signature(patterns=False)
+    whole = filters.signature(patterns=True)
+    filters.toggle_pattern("b", excludes=True)
+    assert filters.signature(patterns=False) == before
+    assert filters.signature(patterns=True) != whole
+    filters.minimum_level = "error"
+    assert filters.signature(patterns=False) != before
+    test = filters.test(patterns=False)
+    assert test is not None
+    assert test(make_line(0, "ERROR job 1 done"))
+    assert not test(make_line(0, "INFO x"))

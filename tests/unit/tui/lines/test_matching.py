@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from common.patterns import PatternError
 from tests.support.fake_engine import make_line
-from tui.lines.expressions import parse_expression
+from tui.lines.expressions import parse_expression, quoted
 from tui.lines.matching import highlight_of, seen_fields
 from tui.lines.matching import test_of as make_test
 from tui.lines.packed import PackedRows
+from tui.lines.patterns import tokens_of
 from tui.lines.rows import Line
 
 REQUEST: Final = "8f5e4d3c-0000-4000-8000-000000000001"
@@ -275,3 +276,35 @@ def test_fields_that_were_seen() -> None:
     assert list(found)[:3] == ["n", "status", "rare"]
     assert found["level"][3] == "warn"
     assert "web" in found["stream"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ('pattern="upload * done"', [True, True, False, True, False, False]),
+        ('pattern!="upload * done"', [False, False, True, False, True, True]),
+        ('pattern="* request *=* failed"', [False] * 6),
+        ("pattern=REPORT", [False, False, False, False, True, False]),
+        ('pattern="*"', [False, False, False, False, True, False]),
+        ('pattern="ERROR request id=* failed"', [False, False, False, False, False, True]),
+    ],
+)
+def test_a_pattern(typed: str, expected: list[bool]) -> None:
+    messages = [
+        "upload 1 done",
+        '{"msg": "upload 22 \\u0064one"}',
+        "upload 1 failed",
+        "\x1b[1mupl\x1b[0moad 7 done",
+        REPORT,
+        COLOURED,
+    ]
+    assert finds(typed, *(make_line(at, one) for at, one in enumerate(messages))) == expected
+
+
+@given(st.lists(st.sampled_from(["upload", "7", "done", "*", '"a"', "é", "{", "}"])))
+def test_a_line_matches_its_own_pattern(words: list[str]) -> None:
+    line = make_line(0, " ".join(words))
+    tokens, _ = tokens_of(line.message)
+    expression = parse_expression(f"pattern={quoted(' '.join(tokens))}")
+    assert parse_expression(str(expression)) == expression
+    assert finds(str(expression), line) == [True]
