@@ -138,3 +138,22 @@ async def test_waiting(picture: Picture) -> None:
 
 async def test_picker_with_a_pattern(picture: Picture) -> None:
     await picture(scenes.live(), "o", *"/ecs/*", size=NARROW, catalogue=FakeCatalogue())
+
+
+PATTERNS = pytest.mark.parametrize("size", [NARROW, (200, 60)], ids=["80x24", "200x60"])
+
+
+@PATTERNS
+async def test_patterns(picture: Picture, size: tuple[int, int]) -> None:
+    keys = ("g", "pagedown", "pagedown", "P", "m", "o", "down", "x", "down")
+    await picture(scenes.formats(), *keys, size=size)
+
+
+@pytest.mark.parametrize("theme", ["gapless-light", "ansi-dark"])
+async def test_patterns_in_other_themes(picture: Picture, theme: str) -> None:
+    await picture(scenes.formats(), "P", "down", "enter", size=WIDE, theme=theme)
+
+
+async def test_patterns_without_colour(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    await picture(scenes.formats(), "P", "down", "x", size=NARROW)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, busy_lines, make_line, make_rule
+from tests.support.log_formats import lines_of
 from tui.client.status import (
     BackfillProgress,
     ConnectionOutage,
@@ -185,4 +186,13 @@ def waiting() -> FakeEngine:
     """Waiting for the first log group of a pattern."""
     engine = FakeEngine()
     engine.extra = {"targets": (), "waiting": ("/svc/*",), "state": "connecting"}
+    return engine
+
+
+def formats() -> FakeEngine:
+    """Lines of many formats; of one message there were no more for a while."""
+    engine = live()
+    lines = [make_line(500 + at, text) for at, text in enumerate(lines_of(LINES * 2))]
+    engine.add([one for one in lines[:LINES] if "GC pause" in one.message or one.seq % 2])
+    engine.add([one for one in lines[LINES:] if "GC pause" not in one.message])
     return engine

@@ -120,7 +120,9 @@ def shown_pattern(text: str) -> str:
     tokens = text.split(" ")
     for at, token in enumerate(tokens):
         word = token.strip("[]():<>|")
-        if any(map(str.isalpha, word)) and (level_named(word) is None or not tokens[at + 1 :]):
+        is_bracketed = token[:1] in "[(<" and token[-1:] in "])>:"
+        is_said = any(map(str.isalpha, word)) and not is_bracketed and level_named(word) is None
+        if is_said or (word and not tokens[at + 1 :]):
             return harmless(" ".join(tokens[at:]))
     return harmless(text) or "(empty)"
 

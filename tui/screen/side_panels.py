@@ -353,7 +353,8 @@ class PatternsPanel:
 
     def open(self) -> None:
         """Show the patterns, and start counting lines; new is what comes from now on."""
-        self._since_ms = None
+        timeline = self._engine.timeline
+        self._since_ms = timeline.row(len(timeline) - 1).timestamp if len(timeline) else None
         self._start_count()
         self.pane.display = True
         self.pane.focus()

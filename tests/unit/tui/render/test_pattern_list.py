@@ -69,7 +69,9 @@ def test_hidden_patterns_are_muted_and_wildcards_coloured() -> None:
     ("pattern", "expected"),
     [
         ("* [*] ERROR worker-*: x", "worker-*: x"),
-        ("* - - [*]", "* - - [*]"),
+        ("* INFO --- [nio-*-exec-*] app.Web : x", "app.Web : x"),
+        ("* - - [*]", "[*]"),
+        ("- -", "-"),
         ("ERROR", "ERROR"),
         ("", "(empty)"),
         ("a\x1b]0;x", "a^[]0;x"),
