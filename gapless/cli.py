@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "forward": "Serve log groups to viewers over a WebSocket.",
     "forwarders": "List the forwarders that run in the background, or stop one.",
     "journal": "List the owners and servers of a shared journal.",
+    "doctor": "Check whether everything that gapless needs works here.",
     "purge": "Delete the journals of unused log groups.",
     "verify": "Compare what a forwarder serves with CloudWatch itself.",
     "simulate": "Run the simulator and a forwarder, headless.",
