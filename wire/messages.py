@@ -244,6 +244,27 @@ class DigestBody(
     digest: Digest16
 
 
+class DeclaredGap(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """A gap in the body of ``GET /v1/declared``, as in the message ``gap``."""
+
+    id: str
+    from_: Millis
+    through: Millis
+    state: GapState
+    reason: str
+    recovered: Count
+
+
+class DeclaredBody(msgspec.Struct):
+    """Body of ``GET /v1/declared``: all gaps that are not repaired, and all altered events."""
+
+    epoch: str
+    gaps: list[DeclaredGap]
+    texts: list[AlteredText]
+    count: Count
+    """Altered events, also of those whose text is not among ``texts``."""
+
+
 class ExecutionSummary(msgspec.Struct):
     """One element of ``GET /v1/executions``."""
 

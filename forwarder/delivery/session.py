@@ -14,12 +14,12 @@ from typing import Final
 
 from common.ranges import Range
 from forwarder.delivery.backfill import StartPoint, ViewerBackfill
+from forwarder.delivery.declared import altered_text, is_declared_to
 from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import EventCredit, Lanes, RangeRepair
 from forwarder.delivery.marks import PendingMarks
 from forwarder.ingest.executions import execution_of
 from forwarder.ingest.log_group import LogGroup
-from forwarder.ingest.retention import concerns
 from forwarder.records import (
     AlteredEvent,
     ExecutionEnd,
@@ -41,7 +41,6 @@ from wire.limits import (
 )
 from wire.messages import (
     Altered,
-    AlteredText,
     Bye,
     ClientMessage,
     Credit,
@@ -422,8 +421,7 @@ class Session:
             self._add_altered(altered)
 
     def _add_gap(self, gap: GapRecord) -> None:
-        is_wanted = gap.through >= self.since and gap.matches(self.query.filter)
-        if not is_wanted or not concerns(gap.reason, self.since):
+        if not is_declared_to(gap, self.query.filter, self.since):
             return
         self._gaps[gap.id] = gap
         if len(self._gaps) > self._gaps_max:
@@ -461,7 +459,7 @@ class Session:
         texts = [self._altered.pop(seq) for seq in seqs]
         self._altered_count = self._count_altered()
         return Altered(
-            texts=[AlteredText(one.id, one.timestamp, one.message, one.length) for one in texts],
+            texts=[altered_text(one) for one in texts],
             count=self._altered_count,
         )
 

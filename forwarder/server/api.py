@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlencode
 import msgspec
 
 from forwarder.cloudwatch.clock import ClockSkew
+from forwarder.delivery.declared import declared_to
 from forwarder.delivery.hub import Hub
 from forwarder.errors import NOT_COVERED, RequestError
 from forwarder.live.receiver import LiveStatus
@@ -153,6 +154,7 @@ class Api:
         self._routes: dict[str, Callable[[str, str | None, int], ResponseSteps]] = {
             LOGS_PATH: self._logs,
             "/v1/digest": self._digest,
+            "/v1/declared": self._declared,
             "/v1/executions": self._executions,
             GROUPS_PATH: self._groups,
             "/v1/forwarder": self._forwarder,
@@ -323,6 +325,13 @@ class Api:
             count=total.count,
             digest=digest_hex(total.digest),
         )
+
+    def _declared(self, query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
+        parsed = parse_logs(query)
+        hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
+        yield None
+        body = declared_to(hub.group, parsed.filter, parsed.since or 0)
+        return ApiResponse(HTTPStatus.OK, encode(body))
 
     def _executions(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:
         hub = yield from self._hub(*parse_feed(query), authorization)

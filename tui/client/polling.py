@@ -2,7 +2,8 @@
 
 With a WebSocket open, a round only compares the range since the last mark. Without one, it brings
 the lines: those after the cursor, then the history, then a comparison, then repairs of what
-compared unequal. ``PollPlan`` decides this and is pure; ``PollingLoop`` sends the requests.
+compared unequal, then the gaps and altered texts that the forwarder declares. ``PollPlan`` decides
+this and is pure; ``PollingLoop`` sends the requests.
 Numbers in brackets are rules of PROTOCOL.md.
 """
 
@@ -26,6 +27,7 @@ from wire.digest import digest_hex
 from wire.errors import WireError
 from wire.limits import DEFAULT_HISTORY_MS, TIMESTAMP_MAX
 from wire.messages import (
+    DeclaredBody,
     DigestBody,
     End,
     ExecutionStatus,
@@ -47,6 +49,7 @@ OVERLAP_MS: Final = 120_000
 """How much of the verified range is compared again, as late events land there."""
 
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 
 _ENDED: Final = frozenset(get_args(ExecutionStatus)) - {"UNKNOWN"}
@@ -98,7 +101,7 @@ class PolledEnds:
         return effects
 
 
-RequestKind = Literal["scanned", "after", "history", "repair", "digest", "executions"]
+RequestKind = Literal["scanned", "after", "history", "repair", "digest", "declared", "executions"]
 
 
 class PollRequest(msgspec.Struct, frozen=True):
@@ -139,6 +142,8 @@ class _Round(msgspec.Struct):
     scanned: LogsPage | None = None
     """The response that says how far whole scans reach, requested before the lines."""
     repair: _Repair | None = None
+    has_declared: bool = False
+    """Whether what the forwarder declares was requested."""
     has_executions: bool = False
     """Whether the executions were requested."""
 
@@ -184,14 +189,23 @@ class PollPlan:
             return self._repair_request(current.repair)
         if current.to_compare:
             return self._digest_request(current.to_compare[0])
-        if current.fetches_lines and self._ends.are_open and not current.has_executions:
-            session = self._session
+        return self._closing_request(current) if current.fetches_lines else None
+
+    def _closing_request(self, current: _Round) -> PollRequest | None:
+        """The request for what is declared, then the one for the executions; None after both."""
+        session = self._session
+        if not current.has_declared and session.epoch is not None:
+            declared = LogsQuery(since=session.since)
+            return self._logs_request("declared", declared, path="/v1/declared")
+        if self._ends.are_open and not current.has_executions:
             named = (("group", session.group), ("pattern", session.event_filter.pattern))
             query = urlencode([(name, value) for name, value in named if value])
             return PollRequest("executions", f"/v1/executions{query and '?' + query}")
         return None
 
-    def take_response(self, request: PollRequest, response: Response, now_ms: int) -> list[Effect]:
+    def take_response(  # noqa: PLR0911 - one return for each kind of request
+        self, request: PollRequest, response: Response, now_ms: int
+    ) -> list[Effect]:
         """Store the lines, or compare the total, that a response brings.
 
         Raises:
@@ -201,6 +215,10 @@ class PollPlan:
         current = self._valid_round()
         if current is None:
             return []
+        if request.kind == "declared":
+            current.has_declared = True
+            if response.status == _NOT_FOUND:  # an extension that another forwarder may lack
+                return []
         if response.status == _CONFLICT:
             return self._on_conflict(current)
         if response.status != _OK:
@@ -211,6 +229,8 @@ class PollPlan:
                 return self._on_digest(
                     current, request, decode_body(response.body, DigestBody), now_ms
                 )
+            if request.kind == "declared":
+                return self._session.take_declared(decode_body(response.body, DeclaredBody))
             if request.kind == "executions":
                 current.has_executions = True
                 rows = _decode_executions(response.body)
@@ -448,11 +468,15 @@ class PollPlan:
         return effects
 
     def _logs_request(
-        self, kind: RequestKind, query: LogsQuery, request: RangeRequest | None = None
+        self,
+        kind: RequestKind,
+        query: LogsQuery,
+        request: RangeRequest | None = None,
+        path: str = "/v1/logs",
     ) -> PollRequest:
         session = self._session
         query = msgspec.structs.replace(query, group=session.group, filter=session.event_filter)
-        return PollRequest(kind, f"/v1/logs?{query.encode()}", query, request)
+        return PollRequest(kind, f"{path}?{query.encode()}", query, request)
 
 
 def _decode_executions(body: bytes) -> list[ExecutionSummary]:

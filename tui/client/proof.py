@@ -6,6 +6,7 @@ and no gap in it is unrecoverable or lost. In doubt a range counts as not verifi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +15,7 @@ from common.ranges import RangeSet
 from tui.client.status import GapStatus, LostRange, UnequalRange
 from tui.lines.rows import is_altered
 from wire.limits import TIMESTAMP_MAX
-from wire.messages import Gap, Lost
+from wire.messages import DeclaredGap, Gap, Lost
 
 REPAIRED_MAX: Final = 100
 """Repaired gaps that stay in the list; older ones are dropped."""
@@ -23,6 +24,11 @@ GAPS_MAX: Final = 10_000
 """Gaps listed one by one; of the oldest beyond them only the ranges are kept."""
 
 _OPEN: Final = ("suspected", "repairing")
+
+
+def _may_close(gap: GapStatus) -> bool:
+    """Whether a gap can be repaired: what is unrecoverable can't, unless it is an altered text."""
+    return gap.state in _OPEN or (is_altered(gap.reason) and gap.state != "repaired")
 
 
 class _KnownGap(msgspec.Struct):
@@ -140,7 +146,30 @@ class Proof:
         self._unequal.clear()
         self._is_through_stale = True
 
-    def put_gap(self, gap: Gap, generation: int) -> GapStatus:
+    def replace_gaps(self, gaps: Sequence[DeclaredGap], generation: int) -> list[GapStatus]:
+        """Replace the gaps by all that are not repaired; returns those that have changed."""
+        listed = {gap.id for gap in gaps}
+        gone = [
+            known.gap
+            for known in self._gaps.values()
+            if known.gap.id not in listed and _may_close(known.gap)
+        ]
+        changed = []
+        for former in gone:
+            closed = msgspec.structs.replace(former, state="repaired")
+            self._gaps[closed.id] = _KnownGap(closed, generation)
+            self._note_repaired(closed)
+            changed.append(closed)
+        for gap in gaps:
+            known = self._gaps.get(gap.id)
+            status = self.put_gap(gap, generation)
+            if known is None or known.gap != status:
+                changed.append(status)
+        self._drop_old_gaps()
+        self._is_through_stale = True
+        return changed
+
+    def put_gap(self, gap: Gap | DeclaredGap, generation: int) -> GapStatus:
         """Add or replace the gap with this id."""
         status = GapStatus(
             self._target, gap.id, gap.from_, gap.through, gap.state, gap.reason, gap.recovered
@@ -166,8 +195,7 @@ class Proof:
         for known in self._gaps.values():
             gap = known.gap
             inside = from_ <= max(gap.from_ms, self._since or 0) and gap.through_ms <= through
-            may_close = gap.state in _OPEN or is_altered(gap.reason)
-            if may_close and known.generation < generation and inside:
+            if _may_close(gap) and known.generation < generation and inside:
                 known.gap = msgspec.structs.replace(gap, state="repaired")
                 self._note_repaired(known.gap)
                 closed.append(known.gap)

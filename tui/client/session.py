@@ -11,7 +11,8 @@ Numbers in brackets are rules of PROTOCOL.md. Rules about counts and digests are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -40,6 +41,7 @@ from wire.messages import (
     Backfill,
     Bye,
     Credit,
+    DeclaredBody,
     DigestReply,
     End,
     Events,
@@ -174,6 +176,13 @@ class AlteredTexts:
                 self._texts[key] = text
         while len(self._texts) > ALTERED_TEXTS_MAX:
             del self._texts[next(iter(self._texts))]
+
+    def replace(self, texts: Iterable[AlteredText], count: int) -> None:
+        """Replace all texts."""
+        self.count = count
+        self._texts = {
+            (one.timestamp, int(one.id)): one for one in islice(texts, ALTERED_TEXTS_MAX)
+        }
 
     def __iter__(self) -> Iterator[AlteredText]:
         """Iterate over the texts in the order in which they came."""
@@ -470,6 +479,13 @@ class ViewerSession:
             return [self.holdings.proof.put_gap(message, self.generation)]
         self.altered.take(message)
         return []
+
+    def take_declared(self, body: DeclaredBody) -> list[Effect]:
+        """Take everything that the forwarder declares, as polling brings it."""
+        if body.epoch != self.epoch:
+            return []
+        self.altered.replace(body.texts, body.count)
+        return list(self.holdings.proof.replace_gaps(body.gaps, self.generation))
 
     def _reject(self, why: str) -> list[Effect]:
         return self._close(CLOSE_SEQUENCE_BROKEN, why)

@@ -10,7 +10,16 @@ from tests.support.viewer.server_messages import total
 from tui.client.polling import PollPlan
 from tui.client.status import Effect
 from wire.codec import encode
-from wire.messages import DigestBody, ExecutionSummary, HttpError, Item, LogsPage
+from wire.messages import (
+    AlteredText,
+    DeclaredBody,
+    DeclaredGap,
+    DigestBody,
+    ExecutionSummary,
+    HttpError,
+    Item,
+    LogsPage,
+)
 from wire.order import key_of
 from wire.query import LogsQuery, parse_digest, parse_logs
 
@@ -34,6 +43,10 @@ class HttpJournal:
         self.complete_through: int | None = None
         self.asked: list[str] = []
         self.executions: list[ExecutionSummary] = []
+        self.gaps: list[DeclaredGap] = []
+        self.texts: list[AlteredText] = []
+        self.declares = True
+        """Whether it has ``/v1/declared``, an extension."""
         self.before: Callable[[str], None] = lambda _target: None
         """Called with the target of every request before the response."""
 
@@ -47,6 +60,10 @@ class HttpJournal:
         parts = urlsplit(target)
         if parts.path == "/v1/executions":
             return Response(200, encode(self.executions))
+        if parts.path == "/v1/declared":
+            declared = DeclaredBody(self.epoch, self.gaps, self.texts, len(self.texts))
+            missing = Response(404, encode(HttpError("no such path")))
+            return Response(200, encode(declared)) if self.declares else missing
         if parts.path == "/v1/digest":
             return self._digest(parts.query)
         query = parse_logs(parts.query)

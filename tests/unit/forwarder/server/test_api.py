@@ -5,8 +5,10 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from forwarder.cloudwatch.clock import REPORTED_MS, ClockSkew
+from forwarder.delivery import declared
 from forwarder.delivery.hub import POLL_LEASE_MS, Hub
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.log_group import LogGroup
@@ -154,6 +156,33 @@ def test_logs_in_display_order(group: LogGroup) -> None:
     assert page["items"][0] == [1, "1", NOW - 999, NOW - 994, "app/one", "line 1", "live"]
     page = body(answer(api_of(group), "/v1/logs?stream=nothing"))
     assert page["items"] == []
+
+
+def test_gaps_and_altered_texts_are_declared_to_polling_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = [*events(range(1, 4), lambda n: NOW - 9_000 + n), event(9, NOW - 10, stream="b")]
+    group = log_group(written)
+    scan(group, 0, None, written, at=NOW)
+    changed = [*(replace(one, message="****") for one in written[:2]), *written[2:]]
+    scan(group, 0, None, changed, at=NOW)
+    group.declare_gap(NOW - 50, NOW - 40, "suspected", "polls fail")
+    api = api_of(group)
+    found = body(answer(api, f"/v1/declared?since={NOW - 10_000}"))
+    assert found["epoch"] == group.epoch
+    altered, suspected = found["gaps"]
+    assert (altered["from"], altered["through"]) == (NOW - 8_999, NOW - 8_998)
+    assert altered["reason"].startswith("altered")
+    assert (suspected["state"], suspected["reason"]) == ("suspected", "polls fail")
+    assert [(one["id"], one["message"]) for one in found["texts"]] == [("1", "****"), ("2", "****")]
+    assert found["count"] == 2
+    other = body(answer(api, "/v1/declared?stream=b"))
+    assert (other["texts"], other["count"], len(other["gaps"])) == ([], 0, 1)
+    late = body(answer(api, f"/v1/declared?since={NOW - 8_998}"))
+    assert (len(late["texts"]), late["count"]) == (1, 1)
+    monkeypatch.setattr(declared, "TEXT_CHARS_MAX", 5)
+    few = body(answer(api, "/v1/declared"))
+    assert ([one["id"] for one in few["texts"]], few["count"]) == (["2"], 2)
 
 
 def test_executions_groups_and_viewers() -> None:

@@ -27,13 +27,21 @@ from tui.client.session import ViewerSession
 from tui.client.status import (
     Effect,
     EndStatus,
+    GapStatus,
     Rebased,
     SendMessage,
     Stored,
     Unconfirmed,
     UnequalRange,
 )
-from wire.messages import ExecutionSummary, Item, Repair
+from wire.messages import (
+    AlteredText,
+    DeclaredBody,
+    DeclaredGap,
+    ExecutionSummary,
+    Item,
+    Repair,
+)
 from wire.order import Interval, first_key
 from wire.query import Filter
 
@@ -402,6 +410,49 @@ def test_a_digest_without_an_epoch_is_accepted() -> None:
             given = Response(200, given.body.replace(b'"epoch":"e1",', b""))
         plan.take_response(ask, given, NOW)
     assert green(session) == SINCE + 500
+
+
+def test_what_the_forwarder_declares_is_polled_too() -> None:
+    session = ViewerSession(since=SINCE)
+    http_journal, plan = HttpJournal(items(1, 2, 3)), PollPlan(session)
+    gap = DeclaredGap("g1", SINCE + 20, SINCE + 20, "unrecoverable", "altered: masked", 0)
+    lost = DeclaredGap("g2", SINCE + 25, SINCE + 26, "suspected", "polls fail", 0)
+    http_journal.gaps = [gap, lost]
+    http_journal.texts = [AlteredText("2", SINCE + 20, "****", 4)]
+    effects = poll(plan, http_journal)
+    [declared, other] = gaps_of(effects)
+    assert (declared.id, declared.state, other.id) == ("g1", "unrecoverable", "g2")
+    [line] = [one for one in stored_lines(effects) if one.seq == 2]
+    altered = session.altered.find(line)
+    assert altered is not None
+    assert (altered.message, session.altered.count) == ("****", 1)
+    assert gaps_of(poll(plan, http_journal)) == [], "each change once"
+    http_journal.gaps, http_journal.texts = [], []
+    closed = gaps_of(poll(plan, http_journal))
+    assert [(one.id, one.state) for one in closed] == [("g1", "repaired"), ("g2", "repaired")]
+    assert session.altered.find(line) is None
+
+
+def test_a_forwarder_may_lack_what_is_declared() -> None:
+    session = ViewerSession(since=SINCE)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.declares = False
+    http_journal.complete_through = SINCE + 15
+    poll(plan, http_journal)
+    assert green(session) == SINCE + 15
+    assert session.holdings.proof.gaps == ()
+
+
+def test_what_is_declared_of_another_epoch_is_ignored() -> None:
+    session = ViewerSession(since=SINCE)
+    gap = DeclaredGap("g1", SINCE, SINCE, "suspected", "polls fail", 0)
+    poll(PollPlan(session), HttpJournal(items(1)))
+    assert session.take_declared(DeclaredBody("e2", [gap], [], 0)) == []
+    assert session.holdings.proof.gaps == ()
+
+
+def gaps_of(effects: list[Effect]) -> list[GapStatus]:
+    return [one for one in effects if isinstance(one, GapStatus)]
 
 
 def test_executions_in_another_format_do_not_end_the_round() -> None:
