@@ -1,5 +1,5 @@
 """What each viewer gets: hubs fan out, sessions decide the next message, all without I/O.
 
-Faces: hub, frames, backfill.
+Faces: hub, declared, frames, backfill.
 May import: live, reconcile, ingest, journal, config, records, errors, common, wire.
 """

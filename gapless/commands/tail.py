@@ -188,7 +188,8 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
     callback=_one_format,
     metavar="FORMAT",
     help="Print lines instead of a screen: detailed (or text: time, log stream, message), short "
-    "(time, message), json, raw (messages alone), or a TEMPLATE with fields in braces, as "
+    "(time, message), json (objects, with late, altered or context set where a line is that), raw "
+    "(messages alone), or a TEMPLATE with fields in braces, as "
     "'{time} {level:5} {user.id} {msg}'. --output and --format are the same option.  [default: "
     "text, if stdout is not a terminal]",
 )

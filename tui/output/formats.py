@@ -145,13 +145,16 @@ def format_text(
 def format_json(one: PrintedLine, source: LineSource, *, is_match: bool = True) -> bytes:
     """Return an object with the event's fields.
 
-    ``"late": true`` is added for a late one, ``"context": true`` for a context line.
+    ``"late": true`` is added for a late one, ``"altered": true`` for one of which CloudWatch now
+    returns another text, ``"context": true`` for a context line.
     """
     fields: dict[str, Any] = event_fields(one.line, source.group)
     place = {"region": source.region, "account": source.account}
     fields |= {name: value for name, value in place.items() if value is not None}
     if one.is_late:
         fields["late"] = True
+    if one.is_altered:
+        fields["altered"] = True
     if not is_match:
         fields["context"] = True
     if one.line.message.isprintable() and one.line.stream.isprintable():

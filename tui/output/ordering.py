@@ -37,6 +37,8 @@ class PrintedLine(msgspec.Struct, frozen=True):
 
     line: Line
     is_late: bool
+    is_altered: bool = False
+    """Whether CloudWatch returned another text by the time at which it was printed."""
 
 
 class PrintOrder(Protocol):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from common.concurrency import in_thread
 from common.errors import EXIT_DONE, exit_code_of_signal
@@ -251,6 +252,9 @@ class Plain:
         if not lines:
             return
         sources = self._engine.sources
+        if any(one.altered.count for one in self._engine.sessions):
+            # Here, since the thread that writes must not read what the connection changes.
+            lines = [self._with_alteration(one) for one in lines]
         writing = asyncio.create_task(in_thread(lambda: self._write_lines(lines, sources)))
         # With `| head`, this may be cancelled at the moment when the write fails.
         writing.add_done_callback(_retrieve_exception)
@@ -265,6 +269,10 @@ class Plain:
         await writing
         if self._consumer is not None:
             self._consumer.note_printed(one.line for one in lines)
+
+    def _with_alteration(self, one: PrintedLine) -> PrintedLine:
+        is_altered = self._engine.altered_text(one.line) is not None
+        return replace(one, is_altered=True) if is_altered else one
 
     def _write_lines(self, lines: list[PrintedLine], sources: Sequence[LineSource]) -> None:
         """Format and write lines, in a thread: a long one would hold up the connection."""

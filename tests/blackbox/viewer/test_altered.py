@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,9 +17,11 @@ from tests.support.forwarder.scripted_cloudwatch import (
     page,
     scripted_cloudwatch,
 )
+from tests.support.network.middlebox import Middlebox
 from tests.support.processes.gapless_processes import (
     WAIT_S,
     GaplessProcess,
+    forwarder,
     read_record,
     wait_until,
 )
@@ -77,7 +80,9 @@ def test_a_text_that_changes_and_changes_back(
         wait_until(lambda: any(DECLARED in one for one in following.err.so_far()), "the gap")
         with tail(cloudwatch, tmp_path, "--no-follow", "--record", str(path)) as once:
             assert once.popen.wait(WAIT_S) == 4
-            assert texts(once.out.wait_end()) == ["m1", "m2", "m3"]
+            printed = once.out.wait_end()
+            assert texts(printed) == ["m1", "m2", "m3"]
+            assert [json.loads(line).get("altered") for line in printed] == [None, True, None]
             said = [line for line in once.err.wait_end() if DECLARED in line]
             assert len(said) == 1
         record = read_record(path)
@@ -88,6 +93,24 @@ def test_a_text_that_changes_and_changes_back(
         # The last command shares the forwarder, whose next scan repairs the gap.
         wait_until(lambda: ends_complete(cloudwatch, tmp_path), "the repair")
         assert sum(DECLARED in one for one in following.err.so_far()) == 1
+
+
+def test_a_viewer_that_polls_shows_it_as_well(
+    events: MaskedEvents, cloudwatch: ScriptedCloudWatch, tmp_path: Path
+) -> None:
+    with forwarder(GROUP, cloudwatch.url, tmp_path) as process:
+        websocket = urlsplit(process.ready()["websocket"])
+        with Middlebox(websocket.port or 0) as box:
+            url = f"ws://127.0.0.1:{box.port}{websocket.path}"
+            shown = ("--since", "10m", "--output", "json")
+            with GaplessProcess("tail", url, *shown, state=tmp_path) as polling:
+                assert texts(polling.out.wait_for(3, "lines")) == ["m1", "m2", "m3"]
+                events.is_masked = True
+                wait_until(lambda: any(DECLARED in one for one in polling.err.so_far()), "the gap")
+                events.is_masked = False
+                gone = "no longer altered"
+                wait_until(lambda: any(gone in one for one in polling.err.so_far()), "the repair")
+            assert box.refused >= 1
 
 
 def ends_complete(cloudwatch: ScriptedCloudWatch, state: Path) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from tui.client.target import LineSource
 from tui.lines.rows import Line, line_key
@@ -49,6 +50,9 @@ def test_json_is_an_object_a_line() -> None:
         format_line(one("hello", is_late=True), OutputStyle("json"), LineSource("", None))
     )
     assert (late["late"], late["log_group"]) == (True, None)
+    altered = replace(one("hello"), is_altered=True)
+    data = format_line(altered, OutputStyle("json"), LineSource("", None))
+    assert json.loads(data)["altered"] is True
 
 
 def test_raw_is_the_message_as_it_came() -> None:
