@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -112,8 +112,14 @@ def record_command(*, file: Path, control: str | None) -> None:
 @number_option("--speed", click.FloatRange(1, 100), 1.0, "Play X times as fast.", metavar="X")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 @click.option(
-    "--report", type=FILE, metavar="FILE", help="Write a report for a ticket: Markdown, or .json."
+    "--report",
+    "reports",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Write a report: FILE.html (timeline, table, verdict), .md, .json, or .svg.  [repeatable]",
 )
+@click.option("--junit", type=FILE, metavar="FILE", help="Write JUnit XML, for CI.")
 def run_command(
     *,
     names: tuple[str, ...],
@@ -122,7 +128,8 @@ def run_command(
     jobs: int,
     speed: float,
     as_json: bool,
-    report: Path | None,
+    reports: tuple[Path, ...],
+    junit: Path | None,
 ) -> int:
     """Run scenarios; the exit code is 0 only if every verdict is clean.
 
@@ -131,7 +138,7 @@ def run_command(
     are on, and again once they are healed.
     """
     require_extra("gapless scenario run", "demo")
-    check_writable(report, "report")
+    writers = _writers(reports, junit)
     chosen = _chosen(names)
     from gapless.rehearsal import result as formats  # noqa: PLC0415 - not needed for --help
 
@@ -142,6 +149,9 @@ def run_command(
         for first in (one.setup.seed if seed is None else seed,)
         for number in range(seeds)
     ]
+    if len(runs) > 1 and any(path.suffix == ".svg" for path in reports):
+        msg = f"an .svg shows one run, and these are {len(runs)}: write an .html"
+        raise UsageError(msg)
     try:
         with StatusLine() as status:
             _show_progress(status, results, len(runs))
@@ -153,9 +163,8 @@ def run_command(
                     click.echo(f"       again: {result.replay}")
                 _show_progress(status, results, len(runs))
     finally:
-        if report is not None and results:
-            text = formats.report(results, in_json=report.suffix == ".json")
-            _write(report, text, "report")
+        for path, write in writers.items() if results else ():
+            _write(path, write(results), "report")
     failed = sum(not one.ok for one in results)
     if not as_json:
         click.echo(f"{len(results) - failed} of {len(results)} clean")
@@ -186,6 +195,27 @@ def _run_all(
             for one in waiting:
                 one.cancel()
             signal.signal(signal.SIGUSR1, before)
+
+
+def _writers(
+    reports: Sequence[Path], junit: Path | None
+) -> dict[Path, Callable[[Sequence[RehearsalResult]], str]]:
+    """Return what writes each report.
+
+    Raises:
+        UsageError: a report has no known format, or its folder is not writable.
+    """
+    from gapless.rehearsal.reports import FORMATS, junit_report  # noqa: PLC0415 - likewise
+
+    writers: dict[Path, Callable[[Sequence[RehearsalResult]], str]] = {}
+    for path in reports:
+        check_writable(path, "report")
+        if path.suffix not in FORMATS:
+            msg = f"{path} is no known kind of report: its name must end in {', '.join(FORMATS)}"
+            raise UsageError(msg)
+        writers[path] = FORMATS[path.suffix]
+    check_writable(junit, "report")
+    return writers if junit is None else {**writers, junit: junit_report}
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:

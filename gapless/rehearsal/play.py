@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 import gapless
 from common.errors import CannotConnectError, GaplessError, UsageError
 from common.processes import ChildProcess, start_gapless
+from gapless.rehearsal.course import (
+    ViewerCourse,
+    fault_lanes,
+    joined_courses,
+    make_course,
+    read_viewer_course,
+    spoken,
+)
+from gapless.rehearsal.reactions import reactions, unmet
 from gapless.rehearsal.result import UNSAFE, RehearsalResult, findings, is_met, newest_marks
 from gapless.rehearsal.viewer import Meter, RecordingViewer
 from simulator.client import ControlApi
-from simulator.scenarios.base import Scenario
+from simulator.scenarios.base import Inject, Scenario
 
 if TYPE_CHECKING:
     from simulator.scenarios.base import Setup
@@ -49,6 +58,12 @@ LOOKS: Final = (0.35, 0.65, 0.9)
 LATE_MS: Final = 90_000
 """Longest that a scenario may overrun, on a busy machine."""
 
+KILLING: Final = "viewer_crash"
+"""The fault that kills a viewer, and with it what it had noted about its course."""
+
+OBSERVE_S: Final = 2.0
+"""How often the course of a viewer is read that may be killed: so much of it may be unknown."""
+
 _TICK_S: Final = 0.1
 _END_S: Final = 3.0
 _METER_S: Final = 0.5
@@ -81,6 +96,7 @@ def play(
         seed=seed,
         speed=speed,
         version=gapless.__version__,
+        doc=scenario.doc,
         file=scenario.path,
         expects=scenario.setup.expects,
         bound_ms=scenario.setup.within_ms,
@@ -92,8 +108,8 @@ def play(
     except GaplessError as error:
         result.error = str(error)
     result.total_ms = _ms_since(began)
-    is_clean = is_met(result.expects, result.verdict)
-    result.ok = is_clean and not (result.error or result.unsafe)
+    is_clean = is_met(result.expects, result.verdict, scenario.expect.lost)
+    result.ok = is_clean and not (result.error or result.unsafe or result.unmet)
     result.ok = result.ok and result.converged_ms is not None
     return result
 
@@ -114,7 +130,13 @@ class _Rehearsal:
         self._stop = stop
         self._meters = (Meter(), Meter())
         self._meter_at = 0.0
-        self._began = self._judged = time.monotonic()
+        self._began = self._judged = self._observed = time.monotonic()
+        self._started_ms = 0
+        self._courses: dict[int, ViewerCourse] = {}
+        self._is_killed = any(
+            isinstance(step.action, Inject) and step.action.fault.type == KILLING
+            for step in scenario.steps(result.seed)
+        )
         self._simulator: ChildProcess
         self._api: ControlApi
         self._viewer: RecordingViewer
@@ -144,6 +166,8 @@ class _Rehearsal:
             raise error if self._simulator.is_running else self._simulator.failure() from error
         finally:
             self._note_usage()
+            with contextlib.suppress(GaplessError):  # else the first error is the one to report
+                self._note_course()
 
     def _arguments(self) -> list[str]:
         return [
@@ -156,6 +180,7 @@ class _Rehearsal:
         """Play the scenario to its end; return its last state."""
         result = self._result
         self._began = time.monotonic()
+        self._started_ms = time.time_ns() // 1_000_000
         state = start_scenario(self._api, self._scenario, result.seed, result.speed)
         looks = [share * state["ends_ms"] for share in LOOKS]
         connect_ms = self._scenario.setup.connect_after_ms / result.speed
@@ -172,6 +197,8 @@ class _Rehearsal:
             if looks and state["elapsed_ms"] >= looks[0]:
                 looks.pop(0)
                 self._judge()
+            elif self._is_killed and time.monotonic() - self._observed >= OBSERVE_S:
+                self._observe()
         result.steps = state["log"]
         if state["state"] != "done":
             msg = f"the scenario {state['state']} at step {state['step']}: {state['error']}"
@@ -197,10 +224,14 @@ class _Rehearsal:
             if record is not None and quiet_ms is not None:
                 result.marks = newest_marks(record)
                 proved_ms = max((mark["through"] for mark in result.marks), default=0)
-                if proved_ms >= quiet_ms and is_met(result.expects, result.verdict):
+                if proved_ms >= quiet_ms and self._is_met():
                     result.converged_ms = _ms_since(ended) + head_ms
                     return
             self._tick(max(_POLL_S, time.monotonic() - began))
+
+    def _is_met(self) -> bool:
+        result = self._result
+        return is_met(result.expects, result.verdict, self._scenario.expect.lost)
 
     def _should_judge(self) -> bool:
         """Return whether to judge now: judging many lines takes long, and delays the viewer."""
@@ -209,10 +240,19 @@ class _Rehearsal:
             return True
         return time.monotonic() - self._judged >= _MANY_PAUSE_S
 
+    def _observe(self) -> bytes | None:
+        """Read what the viewer shows now; return its record, None if it is not running."""
+        self._observed = time.monotonic()
+        life = self._viewer.starts
+        record = self._viewer.record(self._stop)
+        if record is not None:
+            self._courses[life] = read_viewer_course(record, self._started_ms)
+        return record
+
     def _judge(self) -> bytes | None:
         """Judge what the viewer shows now; return its record, None if it is not running."""
         result = self._result
-        record = self._viewer.record(self._stop)
+        record = self._observe()
         if record is None:
             return None
         result.verdict = self._api.verdict(record)
@@ -224,6 +264,27 @@ class _Rehearsal:
             result.unsafe_examples = result.verdict["examples"]
             result.unsafe_ms = _ms_since(self._began)
         return record
+
+    def _note_course(self) -> None:
+        """Note what happened over time, and what the viewer did about each fault."""
+        result = self._result
+        if not self._started_ms:
+            return
+        started_ms = self._started_ms
+        lives = [
+            (began_ms - started_ms, None if ended_ms is None else ended_ms - started_ms)
+            for began_ms, ended_ms in self._viewer.lives
+        ]
+        courses = [self._courses.get(life, ViewerCourse()) for life in range(1, len(lives) + 1)]
+        course = result.course = make_course(
+            joined_courses(courses, lives),
+            fault_lanes(self._api.fault_log(), started_ms),
+            spoken(result.steps),
+            started_ms,
+            time.time_ns() // 1_000_000 - started_ms,
+        )
+        result.reactions = reactions(course)
+        result.unmet = unmet(self._scenario.expect, course, result.reactions, result.verdict)
 
     def _connect(self) -> None:
         self._viewer.start()

@@ -102,6 +102,8 @@ class _ViewerProcess:
             )
         assert self.process.stdout is not None
         self.lines = 0
+        self.began_ms = time.time_ns() // 1_000_000
+        self.ended_ms: int | None = None
         self._pump = threading.Thread(
             target=self._copy, args=(self.process.stdout,), name="output", daemon=True
         )
@@ -118,6 +120,7 @@ class _ViewerProcess:
                 target.write(chunk)
                 target.flush()
                 self.lines += chunk.count(b"\n")
+        self.ended_ms = time.time_ns() // 1_000_000
 
     def last_error(self) -> str:
         lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -148,6 +151,11 @@ class RecordingViewer:
     def starts(self) -> int:
         """How many processes were started."""
         return len(self._processes)
+
+    @property
+    def lives(self) -> list[tuple[int, int | None]]:
+        """When each process started and ended, ms since the Unix epoch; None: it runs."""
+        return [(viewer.began_ms, viewer.ended_ms) for viewer in self._processes]
 
     @property
     def is_running(self) -> bool:

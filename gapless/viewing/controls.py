@@ -272,7 +272,7 @@ async def _encode_record(engine: Engine) -> bytes:
         key = rows[-1].key
         written.append(_lines([event_entry(engine, row) for row in rows if isinstance(row, Line)]))
         await asyncio.sleep(0)
-    return b"".join([*written, _lines(closing_entries(status))])
+    return b"".join([*written, _lines(closing_entries(engine, status))])
 
 
 def _lines(entries: Iterable[dict[str, Any]]) -> bytes:

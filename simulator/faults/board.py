@@ -29,10 +29,20 @@ from simulator.faults.workload import WORKLOAD
 _FIRST: Final = frozenset({"disconnect", "visibility_delay", "duplicate_timestamps"})
 """One of each of the main families, listed first: these a newcomer tries."""
 
+FAMILIES: Final[Mapping[str, tuple[FaultType, ...]]] = {
+    "network": NETWORK,
+    "cloudwatch": CLOUDWATCH,
+    "live path": LIVE_PATH,
+    "programs": PROGRAMS,
+    "workload": WORKLOAD,
+    "cluster": CLUSTER,
+}
+"""The faults of each family: what they break."""
+
 FAULTS: Final[Mapping[str, FaultType]] = {
     one.type: one
     for one in sorted(
-        (*NETWORK, *CLOUDWATCH, *LIVE_PATH, *PROGRAMS, *WORKLOAD, *CLUSTER),
+        (one for family in FAMILIES.values() for one in family),
         key=lambda one: one.type not in _FIRST,
     )
 }
@@ -320,6 +330,13 @@ class Board:
             while not self._stopping:
                 wait_ms = self.step(self._clock_ms())
                 self._changed.wait(None if wait_ms is None else wait_ms / 1_000)
+
+
+def family_of(kind: str) -> str:
+    """Return the name of a fault's family; empty for an unknown fault."""
+    return next(
+        (name for name, faults in FAMILIES.items() if kind in [one.type for one in faults]), ""
+    )
 
 
 def catalogue() -> list[Mapping[str, Any]]:

@@ -30,6 +30,7 @@ from common.errors import (
     GaplessError,
 )
 from common.times import iso, iso_range
+from tui.client.course import Course
 from tui.client.history import make_status, verified_through
 from tui.client.membership import (
     LIST_S,
@@ -241,6 +242,11 @@ class Engine:
         self._declared: int | None = None  # the last key of the earlier run's declared lines
         self._context: int | None = None  # the same, until they are fetched
         self._declare_previous_lines()
+
+    @property
+    def courses(self) -> list[Course]:
+        """What each target showed second by second."""
+        return [target.history.course for target in self._targets]
 
     @property
     def sessions(self) -> list[ViewerSession]:

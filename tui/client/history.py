@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tui.client.course import Course
 from tui.client.saved import PreviousRun
 from tui.client.session import ViewerSession
 from tui.client.status import (
@@ -94,6 +95,7 @@ class TargetHistory:
         backfilled: Rate of the new events that came as backfill.
         state_changes: Newest last, bounded, as are ``connections`` and ``outages``.
         connections: Connections that a forwarder accepted.
+        course: What the target showed second by second.
         is_polling: Whether the last round of polling brought lines.
         has_failed: Whether the forwarder forbade reconnecting.
         was_connected: Whether lines could be received at any time, by WebSocket or by polling.
@@ -113,6 +115,7 @@ class TargetHistory:
         self.backfilled = EventRate()
         self.state_changes: deque[StateChange] = deque(maxlen=HISTORY_MAX)
         self.connections: deque[ConnectionEntry] = deque(maxlen=CONNECTIONS_MAX)
+        self.course = Course()
         self.detail = ""
         self.attempt = 0
         self.retry_at_ms: int | None = None
@@ -190,6 +193,7 @@ class TargetHistory:
                 case _:
                     rules += self._rules_of(effect, now_ms)
         self._record_state(now_ms)
+        self._record_course(now_ms)
         return rules
 
     # State
@@ -225,10 +229,18 @@ class TargetHistory:
             self.state_since_ms = now_ms
             self.state_changes.append(StateChange(now_ms, state, self.detail))
 
+    def _record_course(self, now_ms: int) -> None:
+        session = self._session
+        self.course.note_verified(session.holdings.proof.complete_through, now_ms)
+        upstream = session.report.upstream
+        if session.is_welcomed and upstream is not None:
+            self.course.note_upstream(upstream.code or upstream.state, upstream.reason, now_ms)
+
     def _count_stored(self, stored: Stored, now_ms: int) -> None:
         if not stored.lines:
             return
         self.received.count_events(len(stored.lines), now_ms)
+        self.course.count_lines(stored.lines, now_ms)
         backfilled = [line.origin for line in stored.lines].count("backfill")
         self.backfilled.count_events(backfilled, now_ms)
         self._last_line_ms = now_ms

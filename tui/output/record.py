@@ -3,7 +3,9 @@
 The lines are ``record`` first, then ``event`` in display order, ``mark``, ``connection`` (each one
 that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in the state
 ``unproved``), ``lost``, ``altered`` (the text that CloudWatch now returns for an event),
-``evicted``, ``outage``, and ``status`` last. Events and marks are ``confirmed`` if they belong to
+``evicted``, ``state``, ``second`` (the lines that arrived in it, and their longest lag),
+``verified`` (through when, each time that changed), ``upstream`` (CloudWatch's state), ``outage``,
+and ``status`` last. Events and marks are ``confirmed`` if they belong to
 the present epoch's chain: only their seqs can be compared.
 
 ``write_record`` writes what is in memory. ``write_complete_record`` then also fetches the evicted
@@ -128,8 +130,19 @@ def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, A
             }
 
 
-def closing_entries(status: Status) -> Iterator[dict[str, Any]]:
-    """Yield the outages, and the status as the last entry."""
+def closing_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+    """Yield the states, the course of the run, the outages, and the status as the last entry."""
+    for target in status.targets:
+        for change in target.history:
+            yield {
+                "type": "state",
+                "target": target.target,
+                "at": change.at_ms,
+                "state": change.state,
+                "detail": change.detail,
+            }
+    for number, course in enumerate(engine.courses):
+        yield from course.entries(number)
     for target in status.targets:
         for outage in target.outages:
             yield {
@@ -168,7 +181,7 @@ def _entries_in_memory(engine: Engine) -> Iterator[dict[str, Any]]:
     yield from verification_entries(engine, status)
     for from_ms, through_ms, lines in engine.timeline.evicted_ranges:
         yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
-    yield from closing_entries(status)
+    yield from closing_entries(engine, status)
 
 
 def _missing_entries(status: Status) -> Iterator[dict[str, Any]]:
@@ -225,7 +238,7 @@ def _write_with_places(file: IO[bytes], engine: Engine) -> list[_EvictedPlace]:
             _write_entry(file, event_entry(engine, row))
         elif row.kind == "evicted":
             places.append(_evicted_place(engine, row, file.tell()))
-    for entry in (*verification_entries(engine, status), *closing_entries(status)):
+    for entry in (*verification_entries(engine, status), *closing_entries(engine, status)):
         _write_entry(file, entry)
     return places
 

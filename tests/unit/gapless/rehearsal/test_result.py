@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import json
-
 import msgspec
 import pytest
 
-from gapless.rehearsal.result import RehearsalResult, as_json, is_met, line, report
+from gapless.rehearsal.result import RehearsalResult, as_json, is_met, line
 from gapless.rehearsal.viewer import Usage
 
 VERDICT = {"clean": True, "shown": 5, "marks": 2, "pending": 0, "expired": 0, "lost": 0}
@@ -65,6 +63,8 @@ def test_the_line_that_replays() -> None:
     slow = msgspec.structs.replace(CLEAN, speed=1.0)
     assert slow.replay == "gapless scenario run storm --seed 7"
     assert as_json(slow)["replay"] == slow.replay
+    mine = msgspec.structs.replace(slow, file="my dir/x.toml")
+    assert mine.replay == "gapless scenario run 'my dir/x.toml' --seed 7"
 
 
 def test_what_a_scenario_expects() -> None:
@@ -74,15 +74,7 @@ def test_what_a_scenario_expects() -> None:
     assert not is_met("clean", {**VERDICT, "pending": 1})
     assert not is_met("clean", {**VERDICT, "clean": False})
     assert not is_met("clean", {})
-
-
-def test_a_report_for_a_ticket() -> None:
-    wrong = {**VERDICT, "lost": 1, "examples": {"lost": ["10 s/1 bad\x1b[2Jline"]}}
-    text = report([CLEAN, failed(verdict=wrong)], in_json=False)
-    assert "1 of 2 clean" in text
-    assert "`gapless scenario run storm --seed 7 --speed 10`" in text
-    assert "inject close name=a toxicity=0.5 code=4001" in text
-    assert "through 8 count 5 digest abc" in text
-    assert "bad\N{REPLACEMENT CHARACTER}[2Jline" in text
-    found = json.loads(report([CLEAN], in_json=True))
-    assert found == [json.loads(json.dumps(as_json(CLEAN)))]
+    declared = {**VERDICT, "clean": False, "honest": True, "lost": 3}
+    assert is_met("clean", declared, lost=3)
+    assert not is_met("clean", declared, lost=2)
+    assert not is_met("clean", {**declared, "honest": False}, lost=3)

@@ -349,10 +349,15 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
         write_record(path, engine)
         write_record(path, engine)
     every = [json.loads(line) for line in path.read_bytes().splitlines()]
-    rows = [row for row in every if row["type"] not in ("connection", "outage")]
+    course = ("connection", "outage", "state", "second", "verified", "upstream")
+    rows = [row for row in every if row["type"] not in course]
     assert [row["type"] for row in rows] == [
         "record", "event", "event", "event", "mark", "mark", "gap", "gap", "lost", "status",
     ]  # fmt: skip
+    states = [row["state"] for row in every if row["type"] == "state"]
+    assert states[-1] == "live"
+    assert sum(row["lines"] for row in every if row["type"] == "second") == 3
+    assert [row["through"] for row in every if row["type"] == "verified"][-2:] == [3_000, None]
     header, status = rows[0], rows[-1]
     assert header["version"] == 1
     assert header["targets"] == [

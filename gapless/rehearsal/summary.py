@@ -1,0 +1,144 @@
+"""A rehearsal in words: the verdict, what happened in a sentence or two, and the table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from common.text import replace_unprintable
+from gapless.rehearsal.course import FaultLane
+from gapless.rehearsal.reactions import Reaction, complete_ms, verified_again_ms
+from gapless.rehearsal.result import WRONG, RehearsalResult, findings
+
+NONE: Final = "-"
+"""Stands where there is no figure."""
+
+COLUMNS: Final = (
+    "fault",
+    "on from",
+    "until",
+    "detected",
+    "first sign",
+    "reconnected",
+    "verified again",
+    "recovered",
+    "repaired",
+    "late",
+    "worst lag",
+    "states",
+)
+"""Of the table: times from the start, then from the fault's beginning or end, then lines."""
+
+COLUMNS_EXPLAINED: Final = (
+    "on from, until: from the scenario's start. detected: from the fault's beginning to the first "
+    "sign on screen; a fault that leaves nothing to show has none. reconnected, verified again: "
+    "from the fault's end until lines could be received, and until everything up to that end was "
+    "verified. recovered, repaired, late: lines that came after an outage, that only a scan found, "
+    "that belong to a time already verified. Where faults overlap, a figure may be another one's."
+)
+
+
+def seconds(ms: int | None) -> str:
+    """Format a duration in seconds; without one, a dash."""
+    return NONE if ms is None else f"{ms / 1_000:.1f} s"
+
+
+def verdict_line(one: RehearsalResult) -> str:
+    """The verdict in one line: ``PASS: 842 of 842 lines shown, 0 lost, 0 duplicated``."""
+    if one.error:
+        return f"FAIL: {one.error}"
+    verdict = one.verdict
+    counts = f"{verdict.get('shown', 0):,} of {verdict.get('owed', 0):,} lines shown"
+    wrong = [*one.unsafe, *findings(verdict, WRONG), *one.unmet]
+    if one.converged_ms is None:
+        wrong.append(f"not complete within {one.bound_ms / 1_000:.0f} s")
+    if not one.ok:
+        reasons = wrong or ["the losses that the scenario expects did not occur"]
+        return f"FAIL: {', '.join(reasons)} ({counts})"
+    declared = findings(verdict, ("expired", "vanished"))
+    return f"PASS: {', '.join([counts, '0 lost', '0 duplicated', *declared])}"
+
+
+def story(one: RehearsalResult) -> list[str]:
+    """What happened, when it was detected, and when the view was complete again."""
+    course = one.course
+    if course is None:
+        return []
+    found = one.reactions
+    sentences = [_sentence(reaction) for reaction in found[:2]] if len(found) <= 2 else []  # noqa: PLR2004 - more would be no headline
+    if len(found) > 2:  # noqa: PLR2004 - likewise
+        last = found[-1].began_ms
+        seen = sum(reaction.detected_ms is not None for reaction in found)
+        sentences.append(
+            f"{len(found)} faults began between {seconds(found[0].began_ms)} and {seconds(last)}; "
+            f"{seen} of them left a sign on screen."
+        )
+    verified_ms, whole_ms = verified_again_ms(course, course.healed_ms), complete_ms(course)
+    if verified_ms is None or whole_ms is None:
+        sentences.append("The view was not verified again.")
+    elif whole_ms > verified_ms:
+        sentences.append(
+            f"Verified again at {seconds(verified_ms)}; complete at {seconds(whole_ms)}, when the "
+            "last late lines had come."
+        )
+    else:
+        after = seconds(verified_ms - course.healed_ms)
+        sentences.append(
+            f"Complete and verified again at {seconds(verified_ms)}, {after} after the last fault."
+        )
+    return sentences
+
+
+def _sentence(one: Reaction) -> str:
+    span = f"{one.name} from {seconds(one.began_ms)} to {seconds(one.ended_ms)}"
+    if one.ended_ms is not None and one.ended_ms - one.began_ms < 100:  # noqa: PLR2004 - an instant
+        span = f"{one.name} at {seconds(one.began_ms)}"
+    parts = []
+    if one.detected_ms is not None:
+        parts.append(f"seen after {seconds(one.detected_ms)} ({one.sign})")
+    if one.was_cut:
+        parts.append(f"connected again {seconds(one.reconnected_ms)} after its end")
+    if one.recovered:
+        parts.append(f"{one.recovered:,} lines recovered")
+    return f"{span}: {', '.join(parts)}." if parts else f"{span}."
+
+
+def table_rows(found: Sequence[Reaction]) -> list[tuple[str, ...]]:
+    """The rows of the table, a cell for each of ``COLUMNS``."""
+    return [
+        (
+            one.name if one.name == one.type else f"{one.name} ({one.type})",
+            seconds(one.began_ms),
+            seconds(one.ended_ms),
+            seconds(one.detected_ms),
+            one.sign or NONE,
+            seconds(one.reconnected_ms) if one.was_cut else NONE,
+            seconds(one.verified_ms),
+            f"{one.recovered:,}",
+            f"{one.repaired:,}",
+            f"{one.late:,}",
+            seconds(one.lag_ms),
+            " → ".join(one.states) or NONE,
+        )
+        for one in found
+    ]
+
+
+def fault_text(lane: FaultLane) -> str:
+    """A fault with the attributes that it was given."""
+    values = [f"{name}={value:,}".replace(",", "_") for name, value in lane.attributes.items()]
+    if lane.toxicity is not None:
+        values.append(f"toxicity={lane.toxicity:g}")
+    kind = [] if lane.name == lane.type else [lane.type]
+    return replace_unprintable(" ".join([*kind, *values]))
+
+
+def action_text(step: Mapping[str, Any]) -> str:
+    """A step of a scenario, as ``gapless inject`` has it."""
+    fault = step.get("fault")
+    if not fault:
+        return f"{step['action']} {step.get('name', '')}".rstrip()
+    values = " ".join(f"{name}={value}" for name, value in fault["attributes"].items())
+    toxicity = "" if fault.get("toxicity") is None else f"toxicity={fault['toxicity']:g}"
+    name = f"name={fault['name']}" if fault.get("name") else ""
+    return " ".join(filter(None, ("inject", fault["type"], name, toxicity, values)))

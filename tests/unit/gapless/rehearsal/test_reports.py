@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from gapless.rehearsal.course import Course, FaultLane, Span
+from gapless.rehearsal.picture import draw
+from gapless.rehearsal.reactions import reactions
+from gapless.rehearsal.reports import (
+    FORMATS,
+    html_report,
+    json_report,
+    junit_report,
+    markdown_report,
+)
+from gapless.rehearsal.result import RehearsalResult
+from gapless.rehearsal.summary import COLUMNS, story, verdict_line
+from tests.support.rehearsals import HOSTILE, result
+
+FAILED = {
+    "ok": False,
+    "verdict": {
+        "clean": False,
+        "shown": 8,
+        "owed": 9,
+        "lost": 1,
+        "examples": {"lost": [HOSTILE]},
+    },
+    "unmet": ["cable: verified never"],
+}
+
+
+class Page(HTMLParser):
+    """Collects the tags and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_picture_says_what_happened() -> None:
+    root = ET.fromstring(draw(result()))
+    texts = [element.text or "" for element in root.iter() if element.tag.endswith("}text")]
+    assert "cut, seed 7" in texts
+    assert "PASS: 842 of 842 lines shown, 0 lost, 0 duplicated" in texts
+    assert (
+        "cable from 8.0 s to 18.0 s: seen after 0.1 s (reconnecting), connected again 1.9 s after "
+        "its end, 232 lines recovered."
+    ) in texts
+    assert "disconnect down_ms=10_000" in texts
+    assert "✓ +2.5 s" in texts
+    assert "last fault ended" in texts
+    assert {"live", "reconnecting", "throttled", "repaired"} <= set(texts)
+
+
+def test_a_picture_stays_within_its_frame() -> None:
+    root = ET.fromstring(draw(result()))
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    for element in root.iter():
+        if element.tag.endswith("}rect") and "x" in element.attrib:
+            x, y, w, h = (float(element.attrib[name]) for name in ("x", "y", "width", "height"))
+            assert 0 <= x <= x + w <= width
+            assert 0 <= y <= y + h <= height
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        result(course=None, reactions=[], error="no forwarder", ok=False),
+        result(course=Course(), reactions=[]),
+        result(**FAILED, file=HOSTILE, doc=HOSTILE, scenario=HOSTILE),
+    ],
+    ids=["not begun", "nothing happened", "hostile"],
+)
+def test_every_report_is_well_formed(one: RehearsalResult) -> None:
+    ET.fromstring(draw(one))
+    ET.fromstring(junit_report([one]))
+    page = Page(html_report([one, result()]))
+    assert [tag for tag, _ in page.tags].count("svg") == 2
+    assert json.loads(json_report([one]))[0]["ok"] == one.ok
+    for write in FORMATS.values():
+        text = write([one])
+        assert not set(text) & set("\x1b\x00")
+
+
+def test_a_page_needs_nothing_else_and_escapes() -> None:
+    text = html_report([result(**FAILED, doc=HOSTILE, file=HOSTILE)])
+    page = Page(text)
+    names = {name for _, attributes in page.tags for name in attributes}
+    assert not {"src", "srcset", "onclick", "onload"} & names
+    assert "script" not in [tag for tag, _ in page.tags]
+    assert "b" not in [tag for tag, _ in page.tags]
+    assert "<b>&\"'|" in page.text
+    assert "0 of 1 pass" in page.text
+    assert "gapless scenario run" in page.text
+    assert all(name in page.text for name in COLUMNS)
+
+
+def test_markdown_for_a_ticket() -> None:
+    text = markdown_report([result(), result(**FAILED)])
+    assert "1 of 2 clean" in text
+    assert "| cable (disconnect) | 8.0 s | 18.0 s | 0.1 s | reconnecting | 1.9 s | 2.5 s |" in text
+    assert "`gapless scenario run cut --seed 7`" in text
+    assert "inject disconnect name=cable down_ms=10000" in text
+    assert "through 8 count 5 digest abc" in text
+    assert "<b>&\"'|\N{REPLACEMENT CHARACTER}[2J" in text
+    rows = [line for line in text.splitlines() if line.startswith("| cable")]
+    assert all(row.count(" | ") == len(COLUMNS) - 1 for row in rows)
+
+
+def test_junit_counts_failures_and_errors() -> None:
+    runs = [result(), result(**FAILED), result(error="it stopped", ok=False, total_ms=1_500)]
+    [suite] = ET.fromstring(junit_report(runs))
+    assert suite.attrib["tests"] == "3"
+    assert (suite.attrib["failures"], suite.attrib["errors"]) == ("1", "1")
+    cases = list(suite)
+    assert [[one.tag for one in case] for case in cases] == [
+        ["system-out"],
+        ["failure", "system-out"],
+        ["error", "system-out"],
+    ]
+    assert cases[1][0].attrib["message"].startswith("FAIL: 1 lost, cable: verified never")
+    assert cases[2].attrib["time"] == "1.500"
+
+
+def test_many_faults_in_a_sentence() -> None:
+    lanes = [
+        FaultLane(f"f{at}", "close", spans=[Span(at * 1_000, at * 1_000)]) for at in range(1, 5)
+    ]
+    course = Course(faults=lanes, ends_ms=9_000, healed_ms=4_000)
+    one = result(course=course, reactions=reactions(course))
+    assert story(one) == [
+        "4 faults began between 1.0 s and 4.0 s; 0 of them left a sign on screen.",
+        "The view was not verified again.",
+    ]
+    assert verdict_line(result(ok=False, converged_ms=None)).startswith(
+        "FAIL: not complete within 9"
+    )

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tests.support.fake_engine import EPOCH_MS, make_line
+from tui.client.course import SECONDS_MAX, Course
+from tui.lines.rows import Line
+
+
+def accepted(number: int, at_ms: int, **fields: Any) -> Line:  # noqa: ANN401 - any field of a line
+    return msgspec.structs.replace(make_line(number, "x", **fields), ingestion_time=at_ms)
+
+
+def entries(course: Course, kind: str) -> list[dict[str, Any]]:
+    return [one for one in course.entries(2) if one["type"] == kind]
+
+
+def test_lines_are_counted_by_second() -> None:
+    course = Course()
+    course.count_lines([accepted(1, EPOCH_MS - 50_000, origin="backfill")], EPOCH_MS + 100)
+    course.count_lines(
+        [accepted(2, EPOCH_MS + 300), accepted(3, EPOCH_MS + 700, late_ms=9)], EPOCH_MS + 900
+    )
+    course.count_lines([accepted(4, EPOCH_MS + 1_000, origin="repair")], EPOCH_MS + 5_500)
+    assert entries(course, "second") == [
+        {
+            "type": "second",
+            "target": 2,
+            "at": EPOCH_MS,
+            "lines": 3,
+            "late": 1,
+            "repaired": 0,
+            "lag": 600,
+        },
+        {
+            "type": "second",
+            "target": 2,
+            "at": EPOCH_MS + 5_000,
+            "lines": 1,
+            "late": 0,
+            "repaired": 1,
+            "lag": 4_500,
+        },
+    ]
+
+
+def test_history_has_no_lag_but_a_line_beside_it_has() -> None:
+    course = Course()
+    course.count_lines([], EPOCH_MS)
+    course.count_lines([accepted(1, EPOCH_MS - 9_000), accepted(2, EPOCH_MS + 50)], EPOCH_MS + 250)
+    assert entries(course, "second")[0]["lag"] == 200
+
+
+def test_the_newest_seconds_are_kept() -> None:
+    course = Course()
+    for second in range(SECONDS_MAX + 5):
+        course.count_lines([accepted(second, EPOCH_MS)], EPOCH_MS + second * 1_000)
+    found = entries(course, "second")
+    assert len(found) == SECONDS_MAX
+    assert found[0]["at"] == EPOCH_MS + 5_000
+
+
+def test_only_changes_are_noted() -> None:
+    course = Course()
+    for at_ms, through in ((1, None), (2, 10), (3, 10), (4, 20), (5, None)):
+        course.note_verified(through, at_ms)
+    assert [(one["at"], one["through"]) for one in entries(course, "verified")] == [
+        (1, None),
+        (2, 10),
+        (4, 20),
+        (5, None),
+    ]
+    for at_ms, state in ((1, "ok"), (2, "throttled"), (3, "throttled"), (4, "ok")):
+        course.note_upstream(state, "why", at_ms)
+    assert [(one["at"], one["state"]) for one in entries(course, "upstream")] == [
+        (2, "throttled"),
+        (4, "ok"),
+    ]
