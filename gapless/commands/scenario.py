@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import signal
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -159,6 +162,8 @@ def run_command(
                 results.append(result)
                 status.clear()
                 click.echo(json.dumps(formats.as_json(result)) if as_json else formats.line(result))
+                if sys.stdout.isatty() and not as_json:
+                    _print_chart(result)
                 if not (result.ok or as_json):
                     click.echo(f"       again: {result.replay}")
                 _show_progress(status, results, len(runs))
@@ -169,6 +174,20 @@ def run_command(
     if not as_json:
         click.echo(f"{len(results) - failed} of {len(results)} clean")
     return EXIT_FAILURE if failed else EXIT_DONE
+
+
+def _print_chart(result: RehearsalResult) -> None:
+    """Print what happened over time, as wide as the terminal."""
+    from gapless.rehearsal.chart import chart  # noqa: PLC0415 - not needed for --help
+    from gapless.rehearsal.summary import story  # noqa: PLC0415 - likewise
+
+    if result.course is None:
+        return
+    columns = shutil.get_terminal_size().columns
+    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    *lines, legend = chart(result.course, result.reactions, columns, ascii_only=ascii_only)
+    for line in (*lines, *textwrap.wrap(legend, columns), *story(result), ""):
+        click.echo(line)
 
 
 def _run_all(
