@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCKER := $(VENV)-lock
 
-.PHONY: demo test check bench soak peers mutants browser screenshots lock clean
+.PHONY: demo test check bench soak peers mutants browser container screenshots lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
@@ -35,6 +35,9 @@ browser: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants.table $(ARGS)
 
+container: $(READY)
+	$(BIN)/python -m tests.support.container_image $(ARGS)
+
 screenshots: $(READY)
 	$(BIN)/python -m screenshots.build
 
@@ -55,6 +58,9 @@ lock:
 	$(LOCKER)/bin/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra dev --extra all \
 		--build-deps-for editable --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 		--no-header --output-file requirements/all.txt pyproject.toml
+	$(LOCKER)/bin/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --extra postgresql \
+		--build-deps-for wheel --constraint requirements/all.txt --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-header --output-file requirements/forwarder.txt pyproject.toml
 	@rm -rf $(LOCKER)
 
 clean:
