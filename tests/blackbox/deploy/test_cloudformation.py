@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -93,8 +94,8 @@ def test_the_roles_allow_reading_alone(moto: RawMoto) -> None:
     ]
     (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-    if isinstance(policy, str):  # as moto returns it
-        policy = json.loads(policy)
+    if isinstance(policy, str):  # moto stores what Python prints
+        policy = ast.literal_eval(policy)
     actions = [one["Action"] for one in policy["Statement"]]
     assert actions == [
         "logs:DescribeLogGroups",
