@@ -1,14 +1,17 @@
 """Durations (``90s 10m 2h 3d 1w 2d1h20m``) and times: parsing and formatting.
 
-Times are ms since the Unix epoch. Pure: the present is an argument; only the time zone is the
+Times are ms since the Unix epoch. Pure: the present is an argument; only the time zones are the
 machine's.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from common.text import NOTHING
@@ -101,6 +104,66 @@ def parse_time(text: str, now_ms: int, zone: tzinfo | None = None) -> int:
             raise
         msg = f"{text[:40]!r} is not a time: write {TIME_FORMS}"
         raise TimeFormatError(msg) from error
+
+
+UTC_NAMES: Final = ("utc", "z", "gmt", "etc/utc")
+LOCAL: Final = "local"
+_SIMILAR_NAMES: Final = 3
+_ZONE_CHARS_MAX: Final = 80
+
+
+def parse_zone(text: str, environ: Mapping[str, str] = os.environ) -> tzinfo:
+    """Return the time zone that ``utc``, ``local`` or ``Area/City`` names.
+
+    The zones are those of the system's database. Python's own, the package tzdata, is only needed
+    on Windows, where gapless does not run: it needs a POSIX terminal. A container may lack the
+    database, and then the error names the package.
+
+    Raises:
+        ValueError: There is no such zone; the message has similar names.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - seldom needed
+
+    name = text.strip()
+    if name.lower() in UTC_NAMES:
+        return UTC
+    if name.lower() == LOCAL:
+        return local_zone(environ)
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        msg = f"{text[:_ZONE_CHARS_MAX]!r} is no time zone: {_zone_hint(name)}"
+        raise ValueError(msg) from None
+
+
+def _zone_hint(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - for an error alone
+    from zoneinfo import available_timezones  # noqa: PLC0415 - likewise
+
+    known = sorted(available_timezones())
+    if not known:
+        return "this system has no database of zones; install its package tzdata, or use utc"
+    wanted = name.replace(" ", "_").casefold()
+    names = {one.casefold(): one for one in known}
+    cities = {one.casefold().rpartition("/")[2]: one for one in known if "/" in one}
+    found = [names[one] for one in get_close_matches(wanted, names, _SIMILAR_NAMES, 0.8)]
+    found += [cities[one] for one in get_close_matches(wanted, cities, _SIMILAR_NAMES, 0.8)]
+    similar = " or ".join(list(dict.fromkeys(found))[:_SIMILAR_NAMES])
+    return f"did you mean {similar}?" if similar else "write utc, local or Area/City"
+
+
+def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
+    """The machine's time zone, by name if that can be found, so that it knows summer time."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - seldom needed
+
+    name = environ.get("TZ", "").lstrip(":")
+    if not name:
+        target = str(Path("/etc/localtime").resolve())
+        name = target.partition("/zoneinfo/")[2]
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return datetime.now(UTC).astimezone().tzinfo or UTC
 
 
 def _time_back(text: str) -> int | None:

@@ -18,7 +18,7 @@ from common.errors import UsageError
 from common.files import read_regular
 from common.hosts import host_name
 from common.patterns import compile_pattern
-from common.times import iso, parse_duration, parse_time
+from common.times import iso, parse_duration, parse_time, parse_zone
 from gapless.aws import AwsChoice, choices_of
 from gapless.targets import completion
 from gapless.targets.grammar import GroupTarget, PatternTarget, parse_target
@@ -106,8 +106,32 @@ def _check_served_target(text: str) -> str:
         raise ValueError(str(error)) from error
 
 
+class _TimeType(ParsedType):
+    """A time, read in the zone of ``--timezone`` if the command has that; else the machine's."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Parse a time; ``--timezone`` is eager, so it was parsed before."""
+        name = None if ctx is None else ctx.params.get("timezone")
+        zone = parse_zone(name) if isinstance(name, str) else None
+        try:
+            now_ms = time.time_ns() // 1_000_000
+            return value if isinstance(value, int) else parse_time(str(value), now_ms, zone)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def _parse_time(text: str) -> int:
     return parse_time(text, time.time_ns() // 1_000_000)
+
+
+def _check_zone(text: str) -> str:
+    parse_zone(text)
+    return text
 
 
 def _parse_size(text: str) -> int:
@@ -229,7 +253,9 @@ LEVEL: Final = ParsedType("level", _parse_level, choices=LEVELS)
 """A level in any case, also as ``warning`` or ``critical``."""
 DURATION: Final = ParsedType("duration", parse_duration, parsed=int)
 """``90s 10m 2h 3d 1w 2d1h20m``, as ms."""
-TIME: Final = ParsedType("time", _parse_time, parsed=int)
+TIMEZONE: Final = ParsedType("timezone", _check_zone, choices=("local", "utc"))
+"""``local``, ``utc`` or ``Area/City``, checked, as text."""
+TIME: Final = _TimeType("time", _parse_time, parsed=int)
 """A time in any form of ``common.times.parse_time``, as ms since the Unix epoch."""
 SIZE: Final = ParsedType("size", _parse_size, parsed=int)
 """``2GiB``, ``500MiB``, as bytes."""

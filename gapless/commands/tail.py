@@ -28,6 +28,7 @@ from gapless.options import (
     TARGET,
     TEXT,
     TIME,
+    TIMEZONE,
     ParsedType,
     calls_option,
     check_times,
@@ -137,6 +138,14 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
 @filter_pattern_option
 @click.option(
     "-s", "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
+)
+@click.option(
+    "--timezone",
+    type=TIMEZONE,
+    is_eager=True,
+    metavar="local|utc|Area/City",
+    help="Zone of all times on screen and in text, and of --since and --until where they name "
+    "none.  [default: utc; for --since and --until local]",
 )
 @click.option("--until", type=TIME, metavar="TIME", help="Show nothing later than this.")
 @click.option(

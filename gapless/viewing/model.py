@@ -132,6 +132,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         patience: Longest wait for ``until`` without progress, ms.
         resume: Whether to resume at the saved cursor; None: on screen, without ``since``.
         consumer: The name whose cursor that is; empty: the screen's, or the output form's own.
+        timezone: Name of the zone of times; None: UTC.
         output: A format's name or a template; None: a screen, if there is one.
         before: Context lines of output before each line that matches.
         after: Context lines after each.
@@ -154,6 +155,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     level: str | None = None
     fields: str | None = None
+    timezone: str | None = None
     output: str | None = None
     before: int = 0
     after: int = 0

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from gapless.terminal import say
 from tui.client.engine import Engine
 from tui.lines.rows import Rule
 from tui.output.record import write_complete_record, write_record
-from tui.render.line_format import rule_text
+from tui.render.line_format import TimeMode, rule_text
 from tui.screen.app import ViewerApp
 from tui.screen.columns import NO_COLUMNS, FirstColumns
 from tui.screen.ports import Catalogue, Controls
@@ -73,6 +74,7 @@ class ScreenApp(ViewerApp):
         exclude: Sequence[str] = (),
         level: str | None = None,
         context_lines: int = 0,
+        zone: tzinfo | None = None,
         bookmarks_path: Path | None = None,
         columns: FirstColumns = NO_COLUMNS,
         catalogue: Catalogue | None = None,
@@ -81,12 +83,14 @@ class ScreenApp(ViewerApp):
         """Create the application.
 
         ``include``, ``exclude``, ``level`` and ``context_lines`` are the filters of the command
-        line; ``notice`` is shown first.
+        line; ``zone`` is that of the times shown at first; ``notice`` is shown first.
         """
         super().__init__(
             engine,
             title=title,
             controls=controls,
+            zone=None if zone is UTC else zone,
+            time_mode=TimeMode.UTC if zone in (None, UTC) else TimeMode.LOCAL,
             bookmarks_path=bookmarks_path,
             columns=columns,
             catalogue=catalogue,

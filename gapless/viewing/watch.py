@@ -18,6 +18,7 @@ import msgspec
 from common.errors import EXIT_DONE, GaplessError
 from common.signals import run_until_signal
 from common.state import state_dir
+from common.times import parse_zone
 from common.tokens import find_offered_token
 from gapless import terminal
 from gapless.terminal import restored_terminal, say, when_reader_leaves
@@ -313,6 +314,7 @@ async def _print_lines(viewing: Viewing) -> int:
             viewing.output or "text",
             fields=parse_fields(viewing.fields) if viewing.fields else (),
             color=_is_coloured(viewing.color),
+            zone=parse_zone(viewing.timezone or "utc"),
         ),
         order=viewing.order,
         hold_ms=viewing.hold,
@@ -394,6 +396,7 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
         include=viewing.grep,
         exclude=viewing.exclude,
         level=viewing.level,
+        zone=None if viewing.timezone is None else parse_zone(viewing.timezone),
         context_lines=max(viewing.before, viewing.after),
         bookmarks_path=None if cursors is None else bookmarks_file(viewing, cursors),
         columns=FirstColumns(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line, target_status
@@ -11,6 +13,7 @@ from tui.client.status import (
     StateChange,
     UnequalRange,
 )
+from tui.render.line_format import TimeMode
 
 
 async def test_the_screen_always_answers() -> None:
@@ -197,3 +200,18 @@ async def test_a_refusal_is_named_with_what_helps_until_it_is_fixed() -> None:
         assert "LIVE" in screen.lines[0]
         assert screen.lines[1] == before
         assert "COMPLETE to 12:00:58" in screen.lines[-2]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE, (200, 60)])
+async def test_the_time_zone_is_on_the_screen(size: tuple[int, int]) -> None:
+    engine = FakeEngine()
+    engine.add([make_line(1, "x")])
+    zone = ZoneInfo("Asia/Tokyo")
+    async with running(engine, size=size, zone=zone, time_mode=TimeMode.LOCAL) as screen:
+        assert "JST" in screen.lines[-2]
+        assert "21:00:00.100" in screen.text
+        await screen.press("t", "t", "t")
+        assert "UTC" in screen.lines[-2]
+        assert "12:00:00.100" in screen.text
+        await screen.press("t")
+        assert "time: JST" in screen.text

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Final
 
 from textual.pilot import Pilot
 
 from tests.support.fake_engine import EPOCH_MS, FakeControls, FakeEngine
+from tui.render.line_format import TimeMode
 from tui.screen.app import ViewerApp
 from tui.screen.columns import NO_COLUMNS, FirstColumns
 from tui.screen.ports import Catalogue
@@ -75,13 +76,15 @@ async def running(
     controls: FakeControls | None = None,
     theme: str | None = None,
     now_ms: int = NOW_MS,
+    zone: tzinfo = UTC,
+    time_mode: TimeMode = TimeMode.UTC,
     bookmarks_path: Path | None = None,
     columns: FirstColumns = NO_COLUMNS,
     catalogue: Catalogue | None = None,
     title: str = "/gapless/demo",
     notifications: bool = False,
 ) -> AsyncIterator[Screen]:
-    """Run an application at a fixed time, in UTC.
+    """Run an application at a fixed time.
 
     ``notifications`` shows messages above the status line, which vanish by the machine's clock.
     """
@@ -92,7 +95,8 @@ async def running(
         controls=controls,
         theme=theme,
         clock=lambda: now_ms,
-        zone=UTC,
+        zone=zone,
+        time_mode=time_mode,
         bookmarks_path=bookmarks_path,
         columns=columns,
         catalogue=catalogue,

@@ -84,6 +84,13 @@ def stamp(ms: int, zone: tzinfo = UTC) -> str:
     return f"{date(ms, zone)} {clock(ms, zone, millis=True)}".lstrip()
 
 
+def zone_name(zone: tzinfo, at_ms: int) -> str:
+    """What people call a zone at a time: ``UTC``, ``CET``; its offset where it has no such name."""
+    found = moment(at_ms, zone)
+    name = None if found is None else found.tzname()
+    return name or "UTC"
+
+
 def span(from_ms: int, through_ms: int, zone: tzinfo = UTC) -> str:
     """A time range: ``12:01:10 to 12:01:14``, with dates if it spans two days."""
     if date(from_ms, zone) != date(through_ms, zone):

@@ -23,6 +23,7 @@ from textual.theme import Theme
 
 from common.concurrency import DeferredCall
 from common.errors import exit_code_of_signal
+from common.times import local_zone
 from tui.client import saved
 from tui.client.engine import Engine
 from tui.client.status import Status
@@ -91,6 +92,7 @@ class ViewerApp(ThemedApp):
         controls: Switches of the simulator; None outside ``gapless demo``.
         clock: Current time, ms since the Unix epoch.
         zone: Zone of local times; the machine's by default.
+        time_mode: Content of the time column at the start.
         bookmarks_path: File that keeps the bookmarks for the next run; None keeps none.
         columns: The columns of fields at the start.
         catalogue: Lists what else can be opened; None disables the picker.
@@ -112,6 +114,7 @@ class ViewerApp(ThemedApp):
         theme: str | None = None,
         clock: Callable[[], int] = _now_ms,
         zone: tzinfo | None = None,
+        time_mode: TimeMode = TimeMode.UTC,
         bookmarks_path: Path | None = None,
         columns: FirstColumns = NO_COLUMNS,
         catalogue: Catalogue | None = None,
@@ -126,7 +129,7 @@ class ViewerApp(ThemedApp):
         self._controls = controls
         self._catalogue = catalogue
         self._clock = clock
-        self._zone = zone or terminal.local_zone()
+        self._zone = zone or local_zone()
         palette = self._palette
         bookmarks = Bookmarks(
             () if bookmarks_path is None else saved.load_bookmarks(bookmarks_path)
@@ -148,7 +151,7 @@ class ViewerApp(ThemedApp):
             view, self.log_view, bookmarks, bookmarks_path, show, run, now
         )
         self._columns = Columns(self.log_view, self._column_bar, columns, show)
-        self._saver = Saver(engine, self.log_view, show, run)
+        self._saver = Saver(engine, self.log_view, show, run, lambda: self.display_zone)
         self._side_panel = SidePanel(
             palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
         )
@@ -159,6 +162,7 @@ class ViewerApp(ThemedApp):
         self._histogram_panel = HistogramPanel(
             palette, engine, self._search, self._navigation.to_moment, run, now
         )
+        self.log_view.set_time_mode(time_mode)
         self._pending = Change()
         self._signals: TerminationSignals | None = None
         self._scenario_step = ""
@@ -523,7 +527,9 @@ class ViewerApp(ThemedApp):
         modes = list(TimeMode)
         mode = modes[(modes.index(self.log_view.time_mode) + 1) % len(modes)]
         self.log_view.set_time_mode(mode)
-        self.show_message(f"time: {mode}")
+        zone = units.zone_name(self.display_zone, self._clock())
+        is_named = mode is TimeMode.LOCAL
+        self.show_message(f"time: {zone}" if is_named else f"time: {mode}")
 
     def action_columns(self) -> None:
         """Choose the fields that have columns."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
@@ -17,7 +18,7 @@ from common.times import iso
 from tui.client.engine import Engine
 from tui.client.target import LineSource
 from tui.lines.rows import Line, Row, Rule, describe
-from tui.output.formats import format_json, format_text
+from tui.output.formats import OutputStyle, format_json, format_text
 from tui.output.ordering import PrintedLine
 from tui.render import units
 from tui.render.group_names import short_group_names
@@ -35,15 +36,24 @@ PROGRESS_ROWS: Final = 100_000
 
 
 class Saver:
-    """Writes the shown or selected rows to a file, whose name the prompt asks for."""
+    """Writes the shown or selected rows to a file, whose name the prompt asks for.
+
+    ``zone`` returns the zone that times are shown in.
+    """
 
     def __init__(
-        self, engine: Engine, log: LogView, show: ShowMessage, run: RunExclusively
+        self,
+        engine: Engine,
+        log: LogView,
+        show: ShowMessage,
+        run: RunExclusively,
+        zone: Callable[[], tzinfo],
     ) -> None:
         self._engine = engine
         self._log = log
         self._show = show
         self._run = run
+        self._zone = zone
         self._confirmed = ""
 
     def label(self) -> str:
@@ -103,7 +113,8 @@ class Saver:
         """
         groups = [target.group for target in self._engine.status.targets]
         names = [one.shown_name for one in self._engine.sources]
-        view, write = self._log.selection.view, writer_of(path.name, groups, names)
+        view = self._log.selection.view
+        write = writer_of(path.name, groups, names, self._zone())
         count = 0
         with replace_file(path) as file:
             while True:
@@ -130,21 +141,27 @@ def _sync(file: IO[bytes]) -> None:
 
 
 def writer_of(
-    name: str, groups: Sequence[str | None], shown_names: Sequence[str] = ()
+    name: str,
+    groups: Sequence[str | None],
+    shown_names: Sequence[str] = (),
+    zone: tzinfo = UTC,
 ) -> Callable[[Row], bytes]:
-    """Choose how to format a row, newline included: NDJSON or text, by the file's suffix."""
+    """Choose how to format a row, newline included: NDJSON or text, by the file's suffix.
+
+    ``zone`` is that of the times in text.
+    """
     if name.lower().endswith(NDJSON_SUFFIXES):
         return lambda row: as_ndjson(row, groups) + b"\n"
     names = short_group_names(shown_names) if len(shown_names) > 1 else []
-    return lambda row: as_plain(row, names).encode("utf-8", "replace") + b"\n"
+    return lambda row: as_plain(row, names, zone).encode("utf-8", "replace") + b"\n"
 
 
-def as_plain(row: Row, names: Sequence[str] = ()) -> str:
+def as_plain(row: Row, names: Sequence[str] = (), zone: tzinfo = UTC) -> str:
     """``TIME [GROUP] STREAM MESSAGE``, as piped output has it; a rule between dashes."""
     if isinstance(row, Rule):
-        return f"{iso(row.timestamp)} -- {harmless(describe(row))} --"
+        return f"{iso(row.timestamp, zone)} -- {harmless(describe(row))} --"
     group = names[row.target] if row.target < len(names) else ""
-    return format_text(_printed(row), group=group)
+    return format_text(_printed(row), OutputStyle(zone=zone), group=group)
 
 
 def as_ndjson(row: Row, groups: Sequence[str | None]) -> bytes:

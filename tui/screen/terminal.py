@@ -1,4 +1,4 @@
-"""What the viewer asks of its terminal and machine: glyphs, background, time zone, exit signals."""
+"""What the viewer asks of its terminal and machine: glyphs, background, exit signals."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import sys
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from common.errors import exit_code_of_signal
 from common.signals import ENDING_SIGNALS
@@ -50,18 +47,6 @@ def is_ascii_only(environ: Mapping[str, str] = os.environ, encoding: str | None 
 def is_light(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether ``COLORFGBG`` (rxvt, Konsole, iTerm2) names a light background."""
     return environ.get("COLORFGBG", "").rpartition(";")[2] in _LIGHT_BACKGROUNDS
-
-
-def local_zone(environ: Mapping[str, str] = os.environ) -> tzinfo:
-    """The machine's time zone, by name if that can be found, so that it knows summer time."""
-    name = environ.get("TZ", "").lstrip(":")
-    if not name:
-        target = str(Path("/etc/localtime").resolve())
-        name = target.partition("/zoneinfo/")[2]
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        return datetime.now(UTC).astimezone().tzinfo or UTC
 
 
 END_S: Final = 3.0

@@ -10,6 +10,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 
+from common.times import local_zone
 from tui.render import palette
 from tui.render.palette import Depth, Palette, ThemeTones
 from tui.render.panel_text import pasteable
@@ -72,7 +73,7 @@ class PickerApp(ThemedApp):
 
     def on_mount(self) -> None:
         """Open the picker at once."""
-        picker = Picker(self._palette, self._catalogue, zone=terminal.local_zone())
+        picker = Picker(self._palette, self._catalogue, zone=local_zone())
         self.push_screen(picker, self._end_with_choice)
 
     def _end_with_choice(self, chosen: tuple[Choice, ...] | None) -> None:

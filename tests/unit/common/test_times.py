@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,11 @@ from common.times import (
     format_local,
     iso,
     iso_range,
+    iso_second,
+    local_zone,
     parse_duration,
     parse_time,
+    parse_zone,
 )
 
 NOW_MS = 1_795_435_200_000
@@ -138,3 +143,67 @@ def test_times_are_written_as_iso_8601_in_utc() -> None:
 def test_local_times() -> None:
     assert format_local(None) == "-"
     assert format_local(1_795_435_200_999, UTC) == "2026-11-23 12:00:00"
+
+
+def test_the_machines_zone() -> None:
+    assert local_zone({"TZ": "Europe/Berlin"}) == ZoneInfo("Europe/Berlin")
+    assert local_zone({"TZ": ":Asia/Tokyo"}) == ZoneInfo("Asia/Tokyo")
+    fallback = local_zone({"TZ": "../../etc/passwd"})
+    assert isinstance(datetime(2026, 1, 1, tzinfo=UTC).astimezone(fallback).utcoffset(), timedelta)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("utc", UTC),
+        ("UTC", UTC),
+        ("Etc/UTC", UTC),
+        (" Europe/Berlin ", ZoneInfo("Europe/Berlin")),
+        ("America/Argentina/Buenos_Aires", ZoneInfo("America/Argentina/Buenos_Aires")),
+        ("local", ZoneInfo("Asia/Tokyo")),
+    ],
+)
+def test_zones(text: str, zone: tzinfo) -> None:
+    assert parse_zone(text, {"TZ": "Asia/Tokyo"}) == zone
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Europe/Berln", "'Europe/Berln' is no time zone: did you mean Europe/Berlin"),
+        ("Berlin", "did you mean Europe/Berlin?"),
+        ("america/new york", "did you mean America/New_York"),
+        ("../etc/passwd", "write utc, local or Area/City"),
+        ("", "write utc, local or Area/City"),
+        ("\0", "write utc, local or Area/City"),
+        ("Europe", "is no time zone"),
+    ],
+)
+def test_a_misspelt_zone(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        parse_zone(text)
+
+
+def test_without_a_database_of_zones_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    with pytest.raises(ValueError, match="install its package tzdata, or use utc"):
+        parse_zone("Europe/Nowhere")
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        (UTC, "2026-11-23T11:44:31.123Z"),
+        (ZoneInfo("Europe/Berlin"), "2026-11-23T12:44:31.123+01:00"),
+        (ZoneInfo("America/St_Johns"), "2026-11-23T08:14:31.123-03:30"),
+    ],
+)
+def test_times_in_a_zone(zone: tzinfo, text: str) -> None:
+    assert iso(1_795_434_271_123, zone) == text
+    assert iso_second(1_795_434_271_123, zone) == text[:19]
+
+
+def test_a_time_that_a_zone_cannot_show() -> None:
+    assert iso(253_402_300_799_000, ZoneInfo("Asia/Tokyo")).startswith("9999-12-31T23:59:59")
+    assert iso(253_402_300_800_000, ZoneInfo("Asia/Tokyo")) == "+253402300800000"
+    assert iso_second(253_402_300_800_000) == "+253402300800000"

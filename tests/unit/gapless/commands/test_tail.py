@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ from gapless.viewing.model import Viewing
         (["ws://127.0.0.1", "--format", "json", "--output", "raw"], "'json' and 'raw' exclude"),
         (["ws://127.0.0.1", "-o", "raw", "--fields", "a"], "raw prints whole messages"),
         (["ws://127.0.0.1", "-o", "{msg}", "--fields", "a"], "the template names its own"),
+        (["ws://127.0.0.1", "--timezone", "Europe/Berln"], "did you mean Europe/Berlin"),
         (["ws://127.0.0.1", "-C", "2"], "give --grep or --level, too"),
         (["ws://127.0.0.1", "--grep", "x", "-A", "-1"], "'-A'"),
     ],
@@ -143,3 +146,29 @@ def test_short_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_target_given_twice_counts_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     viewing = viewing_of(["ws://127.0.0.1", "ws://127.0.0.1"], monkeypatch, tmp_path)
     assert len(viewing.targets) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [("Asia/Tokyo", 3), ("utc", 12), ("local", 2), (None, 2)]
+)
+def test_times_are_read_in_the_zone_of_timezone(
+    zone: str | None, hour: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TZ", "Australia/Brisbane")  # ten hours ahead of UTC
+    time.tzset()
+    try:
+        words = ["ws://127.0.0.1", "--since", "2024-07-01T12:00"]
+        words += [] if zone is None else ["--timezone", zone]
+        viewing = viewing_of(words, monkeypatch, tmp_path)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert viewing.since == int(datetime(2024, 7, 1, hour, tzinfo=UTC).timestamp() * 1000)
+    assert viewing.timezone == zone
+
+
+def test_the_zone_may_be_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GAPLESS_TIMEZONE", "Asia/Tokyo")
+    words = ["ws://127.0.0.1", "--since", "2024-07-01T12:00"]
+    viewing = viewing_of(words, monkeypatch, tmp_path)
+    assert viewing.since == int(datetime(2024, 7, 1, 3, tzinfo=UTC).timestamp() * 1000)

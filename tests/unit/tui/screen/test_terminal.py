@@ -5,9 +5,7 @@ import gc
 import os
 import signal
 import threading
-from datetime import UTC, datetime, timedelta
 from queue import Queue
-from zoneinfo import ZoneInfo
 
 import pytest
 from textual.drivers._writer_thread import WriterThread
@@ -31,13 +29,6 @@ def test_glyphs() -> None:
 )
 def test_light_backgrounds(value: str, light: bool) -> None:  # noqa: FBT001 - what is expected
     assert terminal.is_light({"COLORFGBG": value}) is light
-
-
-def test_zones() -> None:
-    assert terminal.local_zone({"TZ": "Europe/Berlin"}) == ZoneInfo("Europe/Berlin")
-    assert terminal.local_zone({"TZ": ":Asia/Tokyo"}) == ZoneInfo("Asia/Tokyo")
-    fallback = terminal.local_zone({"TZ": "../../etc/passwd"})
-    assert isinstance(datetime(2026, 1, 1, tzinfo=UTC).astimezone(fallback).utcoffset(), timedelta)
 
 
 def test_the_garbage_collector_runs_less_often() -> None:
