@@ -212,7 +212,7 @@ class StatusBar(Bar):
             is_short = cell_len(message) <= room
             counts = [chunk(message if is_short else f"{fit(message, room - 1)}…", "warn")]
             right = [msgspec.structs.replace(one, rank=3) for one in right]
-        name = chunk(units.zone_name(zone, now_ms), "muted", 2, "app.time")
+        name = chunk(units.zone_name(zone, now_ms), "muted", 4, "app.time")
         self.show(left, [*counts, name, *right])
 
 
