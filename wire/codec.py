@@ -59,7 +59,7 @@ def decode_client(data: bytes | str) -> ClientMessage:
     """Decode a frame that a forwarder received.
 
     Raises:
-        WireError: not JSON, not one of the three client messages, or over 4096 bytes.
+        WireError: not JSON, not one of the client messages, or over 4096 bytes.
     """
     return _decode(_to_bytes(data, CLIENT_MESSAGE_BYTES_MAX), _CLIENT_DECODER)
 

@@ -64,6 +64,10 @@ class Upstream(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is wrong: an ``UpstreamCode``, or one of a newer forwarder; empty while it is ok."""
     reason: str = ""
     """What is wrong, where, and what to do about it, in one line; empty while it is ok."""
+    oldest: Millis | None = None
+    """Time before which CloudWatch has no events of the log group; None: unknown."""
+    retention_ms: Count | None = None
+    """How long CloudWatch keeps the log group's events; None: for ever, or unknown."""
 
 
 class _NumberedMessage(msgspec.Struct, kw_only=True):
@@ -83,6 +87,8 @@ class Welcome(_NumberedMessage, tag="welcome", tag_field="type", kw_only=True):
     since: Millis
     heartbeat_ms: Annotated[int, Meta(ge=1, le=600_000)]
     lost: list[Lost] = []
+    extends: bool = False
+    """Whether the forwarder accepts ``extend``."""
 
 
 class Events(_NumberedMessage, tag="events", tag_field="type", kw_only=True):
@@ -99,6 +105,8 @@ class Backfill(_NumberedMessage, tag="backfill", tag_field="type", kw_only=True)
     held: str
     total: Count | None = None
     done: bool = False
+    since: Millis | None = None
+    """Start of the history that this is about, which ``extend`` moves."""
 
 
 class Heartbeat(_NumberedMessage, tag="heartbeat", tag_field="type", kw_only=True):
@@ -218,7 +226,13 @@ class Repair(msgspec.Struct, tag="repair", tag_field="type", rename={"from_": "f
     through: Millis
 
 
-ClientMessage = Credit | Verify | Repair
+class Extend(msgspec.Struct, tag="extend", tag_field="type"):
+    """Asks for more history: from now on ``since`` is this time, which is an earlier one."""
+
+    since: Millis
+
+
+ClientMessage = Credit | Verify | Repair | Extend
 
 
 class LogsPage(msgspec.Struct):

@@ -46,6 +46,8 @@ class _Piece(msgspec.Struct):
     low: int
     high: int
     newest_first: bool
+    until_seq: int | None = None
+    """Last seq to send; None: where the connection's cursor started."""
 
 
 class HistoryIntervals:
@@ -73,6 +75,7 @@ class HistoryIntervals:
         self._newest = history == "newest"
         self._bottom = first_key(since)
         self._covered = False
+        self._cover_through = connected_ms
         low, high = (KEY_MAX + 1, KEY_MAX) if held is None else _bounds(held)
         if held is None or max(low, self._bottom) > high or high == KEY_MIN:
             # Nothing is held. A viewer with a cursor says so by 0:0..0:0, since without ``held``
@@ -94,6 +97,29 @@ class HistoryIntervals:
         intervals = cls(since, connected_ms, held=Interval(first_key(since), None))
         intervals._covered = True
         return intervals
+
+    def extend(self, since: int, until_seq: int) -> None:
+        """Send the history from an earlier ``since`` on as well, downwards.
+
+        Args:
+            since: The new start, ms.
+            until_seq: Everything up to here, below the former start, is history: the live lane
+                has left it out, or sent it as a late event. What is found later comes live.
+        """
+        top = self._bottom - 1
+        if self._covered:
+            self._covered, self._cover_through = False, self.since - 1
+        self.since, self._bottom = since, first_key(since)
+        last = self._pieces[-1] if self._pieces else None
+        if last is not None and last.until_seq is not None and last.low == top + 1:
+            last.low, last.until_seq = self._bottom, until_seq
+            return
+        self._pieces.append(_Piece(self._bottom, top, newest_first=True, until_seq=until_seq))
+
+    @property
+    def until_seq(self) -> int | None:
+        """Last seq of ``next_interval`` to send; None: where the cursor started."""
+        return self._pieces[0].until_seq if self._pieces else None
 
     @property
     def next_interval(self) -> Interval | None:
@@ -132,8 +158,8 @@ class HistoryIntervals:
         """Extend ``held`` over what scans cover, once the rows that they found are sent."""
         self._covered = (
             self._covered
-            or self.since > self.connected_ms
-            or coverage.covers(self.since, self.connected_ms)
+            or self.since > self._cover_through
+            or coverage.covers(self.since, self._cover_through)
         )
         low = max(self._sent_low, first_key(self._covered_from(coverage)), self._bottom)
         self._claim_low = min(self._claim_low, low)
@@ -291,6 +317,13 @@ class ViewerBackfill:
             top = min(top, coverage.end)
         return since <= top and bool(coverage.missing(since, top))
 
+    def extend(self, since: int, until_seq: int) -> None:
+        """Send the history from an earlier ``since`` on as well."""
+        self._start.since = since
+        self.intervals.extend(since, until_seq)
+        self.is_done = False
+        self._is_total_known, self._total = False, None
+
     def clip(self, from_: int, through: int) -> Range:
         """Cut a time range (ms, inclusive) to what counts and digests may describe.
 
@@ -344,7 +377,12 @@ class ViewerBackfill:
         if held is None:
             return None
         self.held, self.is_done = held, self.intervals.is_complete
-        return Backfill(held=str(held), total=self._history_total(), done=self.is_done)
+        return Backfill(
+            held=str(held),
+            total=self._history_total(),
+            done=self.is_done,
+            since=self._start.since,
+        )
 
     def _history_total(self) -> int | None:
         """Number of events of the history; None if some must be fetched or are held already."""

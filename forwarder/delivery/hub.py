@@ -20,7 +20,7 @@ from forwarder.live.receiver import LiveReceiver
 from forwarder.reconcile.demand import BackfillRequest
 from forwarder.records import GapRecord, Notice, Reset, ScanDone, TokenVerdict
 from wire.limits import CLOSE_GROUP_DENIED, CLOSE_REASONS, CLOSE_TOKEN, HEARTBEAT_MS
-from wire.messages import GapState, Outcome, Upstream
+from wire.messages import ClientMessage, GapState, Outcome, Upstream
 from wire.query import History, TailQuery
 
 POLL_LEASE_MS: Final = 60_000
@@ -271,6 +271,17 @@ class Hub:
             self.feed.withdraw_backfill(viewer.number)
             self.counts.events_sent += viewer.session.credit.sent
             self.counts.bytes_sent += viewer.bytes_sent
+
+    def receive(self, viewer: ConnectedViewer, message: ClientMessage) -> None:
+        """Take a message from a viewer; one that asks for more history gets its marks, too."""
+        session, before = viewer.session, viewer.session.since
+        session.receive(message)
+        if session.since < before:
+            for done in self._marked.pieces:
+                if done.from_ < before:
+                    session.notice(done)
+            viewer.needs_history = True
+            self._request_history(viewer)
 
     def progress(self) -> None:
         """Pass on what is new in the log group and its feed, and wake all viewers."""

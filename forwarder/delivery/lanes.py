@@ -141,6 +141,14 @@ class Lanes:
             self.read_seq = found.last.seq
             self._is_long = found.stop == "long"
 
+    def extend(self, since: int) -> None:
+        """Send everything from an earlier ``since`` on.
+
+        What was read ahead is read again: events fetched for another viewer were left out of it.
+        """
+        self._ahead, self._is_long = None, False
+        self.backfill.extend(since, self.read_seq)
+
     def advance_cursor(self) -> Events | None:
         """Move the cursor over events that the filter leaves out: an empty frame, or None [12]."""
         if self.read_seq <= self.sent_seq:
@@ -205,7 +213,7 @@ class Lanes:
             interval,
             self._filter,
             self.credit.frame_events_max,
-            until_seq=self._start.after,
+            until_seq=self._start.after if intervals.until_seq is None else intervals.until_seq,
             newest_first=intervals.newest_first,
         )
         self._note_missing("history", found)

@@ -47,8 +47,10 @@ from wire.messages import (
     DigestReply,
     End,
     Events,
+    Extend,
     Gap,
     Heartbeat,
+    Lost,
     Mark,
     Repair,
     ServerMessage,
@@ -195,6 +197,9 @@ class Session:
         if isinstance(message, Credit):
             self.credit.grant(message.events)
             return
+        if isinstance(message, Extend):
+            self._extend(message.since)
+            return
         self._requests.append(message)
         if len(self._requests) > REQUESTS_MAX:
             self.bye("too many requests wait", code=CLOSE_RATE_LIMITED, retry_after_ms=1_000)
@@ -219,6 +224,15 @@ class Session:
             self._ends.clear()
             self._gaps.clear()
             self._altered.clear()
+
+    def _extend(self, since: int) -> None:
+        """Move the start of the viewer's history to an earlier time."""
+        before = self.since
+        if since >= before or not self.is_welcomed:
+            return
+        self.lanes.extend(since)
+        self._repeat_gaps()
+        self._declare(self._journal.lost(since, before - 1, self.query.filter))
 
     def upstream_changed(self) -> None:
         """Report the new state of CloudWatch by a heartbeat at once."""
@@ -300,6 +314,7 @@ class Session:
             since=start.since,
             heartbeat_ms=self.heartbeat_ms,
             lost=lost,
+            extends=True,
         )
 
     @property
@@ -472,7 +487,10 @@ class Session:
         ]
         if not times:
             return
-        for lost in self._journal.lost(min(times), max(times), self.query.filter):
+        self._declare(self._journal.lost(min(times), max(times), self.query.filter))
+
+    def _declare(self, found: Iterable[Lost]) -> None:
+        for lost in found:
             self._declared_lost.append((lost.from_, lost.through))
             gap_id = f"lost.{lost.from_}.{lost.through}"
             self._add_gap(

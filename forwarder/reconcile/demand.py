@@ -40,10 +40,10 @@ class BackfillRequest(msgspec.Struct, frozen=True):
     is_pending: bool = True
     expires_ms: int | None = None
 
-    def has_same_range(self, other: BackfillRequest) -> bool:
-        """Whether another request asks for the same history in the same order."""
-        ours = self.since, self.history, self.executions
-        return ours == (other.since, other.history, other.executions)
+    def is_part_of(self, other: BackfillRequest) -> bool:
+        """Whether another request asks for this history, or more, in the same order."""
+        is_alike = (self.history, self.executions) == (other.history, other.executions)
+        return is_alike and other.since <= self.since
 
 
 class BackfillDemand:
@@ -56,11 +56,12 @@ class BackfillDemand:
     def request(self, viewer: Hashable, request: BackfillRequest) -> bool:
         """Add or replace a viewer's request; returns whether the viewer had none.
 
-        Windows restart small if it asks for other history.
+        Windows restart small if it asks for other history, but not for more of the same: a viewer
+        that goes back hour by hour would need many calls for each.
         """
         before = self._requests.get(viewer)
         self._requests[viewer] = request
-        if before is None or not before.has_same_range(request):
+        if before is None or not before.is_part_of(request):
             self._window_ms = WINDOW_FIRST_MS
         leased = [one for one, its in self._requests.items() if its.expires_ms is not None]
         for one in leased[: max(0, len(leased) - LEASES_MAX)]:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from common.concurrency import Backoff, wait_and_clear
 from common.ranges import Range
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
@@ -325,7 +327,9 @@ class Feed:
         """State of the connection to CloudWatch, for heartbeats."""
         at_ms = self._timer()
         silence = self._cloudwatch.silence(at_ms)
-        return self._upstream.status(at_ms, silence, is_queued=self._is_queued)
+        status = self._upstream.status(at_ms, silence, is_queued=self._is_queued)
+        oldest, retention_ms = self._maintenance.oldest_ms(), self._group.retention_ms
+        return msgspec.structs.replace(status, oldest=oldest, retention_ms=retention_ms)
 
     @property
     def is_ready(self) -> bool:

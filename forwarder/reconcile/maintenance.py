@@ -92,6 +92,14 @@ class Maintenance:
         assumed = self._clock() - GROUP_AGE_MS if created is None else created
         return assumed - OLDER_THAN_GROUP_MS
 
+    def oldest_ms(self) -> int | None:
+        """Time before which CloudWatch has no events of the log group; None: unknown."""
+        created, retention_ms = self._settings.created_ms, self._group.retention_ms
+        floors = [] if created is None else [created - OLDER_THAN_GROUP_MS]
+        if retention_ms is not None:
+            floors.append(self._clock() - retention_ms)
+        return max(0, *floors) if floors else None
+
     def note_scan(self) -> None:
         """Check the log streams of events that the latest complete scan lacks."""
         self._settings.note_scan()

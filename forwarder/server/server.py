@@ -201,7 +201,7 @@ class SessionRunner:
         if not isinstance(message, Credit) and not self._take_request():
             self._bye("too many requests", CLOSE_RATE_LIMITED)
             return
-        self._session.receive(message)
+        self._viewer.hub.receive(self._viewer, message)
 
     def _take_request(self) -> bool:
         """Count a request against the viewer's rate; returns whether it is within the limit."""

@@ -221,7 +221,7 @@ class Viewer:
 
     def save(self) -> Saved | None:
         """Return the state that the viewer saves atomically; None without a cursor."""
-        cursor, since = self.session.cursor(), self.session.since
+        cursor, since = self.session.cursor(), self.session.requested_since
         if cursor is None or since is None:
             return None
         subject = Subject(TARGET, None, self.wanted, since)

@@ -174,7 +174,7 @@ class World:
         for connection in list(forwarder.connections.values()):
             link = connection.link
             while (message := link.take_up(random, self.toxics)) is not None:
-                connection.served.session.receive(message)
+                forwarder.hub.receive(connection.served, message)
             if link.is_closed_by_client:
                 forwarder.disconnect(link.number)
             else:

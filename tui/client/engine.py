@@ -41,7 +41,7 @@ from tui.client.membership import (
     not_watched,
 )
 from tui.client.patience import Patience, progress_of, suspected_in, unreached
-from tui.client.refetch import LineRefetcher, RefetchSource
+from tui.client.refetch import LineRefetcher, OlderLines, RefetchSource
 from tui.client.saved import CONTEXT_LINES, SavedCursor, save_cursor
 from tui.client.session import ViewerSession
 from tui.client.status import (
@@ -175,6 +175,7 @@ class Engine:
     Attributes:
         timeline: The merged rows.
         refetcher: Brings evicted lines back.
+        older: Fetches history from before the start that was asked for at first.
         marks: The newest marks, for the record, oldest first.
         finished: Set once there is a ``result``.
     """
@@ -239,6 +240,7 @@ class Engine:
             self._note_change,
             self.steady_ms,
         )
+        self.older = self._make_older()
         self._declared: int | None = None  # the last key of the earlier run's declared lines
         self._context: int | None = None  # the same, until they are fetched
         self._declare_previous_lines()
@@ -391,6 +393,16 @@ class Engine:
             steady_ms=self.steady_ms,
             rng=self._rng,
             is_watched=self._is_watched,
+        )
+
+    def _make_older(self) -> OlderLines:
+        return OlderLines(
+            self.timeline,
+            lambda: [one.session for one in self._targets if one.phase != "left"],
+            lambda session, since: self._targets[session.holdings.target].extend(since),
+            self._note_change,
+            next(self._rule_numbers),
+            self.steady_ms,
         )
 
     def _start_task(self, run: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -585,6 +597,8 @@ class Engine:
         change, self._pending = self._pending, Change()
         for callback in self._on_change:
             callback(change)
+        if not self._rows:
+            self.older.update()  # its rule, and its counts, are about the merged lines
         if self._rows or self._confirmed:
             self._flush = asyncio.get_running_loop().call_soon(self._run_flush)
 

@@ -252,7 +252,7 @@ class TargetHistory:
     # Rules
 
     def _rules_of(self, effect: Effect, now_ms: int) -> list[Rule]:
-        since = self._session.since or 0
+        since = self._session.requested_since or 0
         match effect:
             case GapStatus() as gap:
                 at, last = max(gap.from_ms, since), gap.through_ms
@@ -498,7 +498,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         generation=session.generation,
         since_ms=session.since,
         complete_through_ms=through,
-        provisional=len(tally) if through is None else tally.count_above(time_key(through + 1) - 1),
+        provisional=_provisional(session, through),
         missing=sum(one.missing for one in proof.unequal),
         unequal=proof.unequal,
         gaps=proof.gaps,
@@ -526,6 +526,17 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         altered=session.altered.count,
         phase=parts.phase,
     )
+
+
+def _provisional(session: ViewerSession, through: int | None) -> int:
+    """Number of lines after what is verified, and of older ones that are being fetched."""
+    tally, since = session.holdings.tally, session.since
+    if through is None:
+        return len(tally)
+    newer = tally.count_above(time_key(through + 1) - 1)
+    if since is None or since == session.requested_since:
+        return newer
+    return newer + len(tally) - tally.count_above(time_key(since) - 1)
 
 
 def _progress(session: ViewerSession) -> BackfillProgress | None:

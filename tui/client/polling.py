@@ -42,6 +42,9 @@ from wire.query import DigestQuery, Filter, LogsQuery
 POLL_MS: Final = 10_000
 """Interval between rounds."""
 
+OLDER_POLL_MS: Final = 1_000
+"""The same while a reader waits for older lines."""
+
 AHEAD_MS: Final = 3 * 3_600_000
 """How far ahead of now a comparison reaches: PutLogEvents accepts events up to 2 h ahead."""
 
@@ -136,6 +139,8 @@ class _Round(msgspec.Struct):
     """Whether it brings lines, since no WebSocket is open, rather than only compares."""
     welcomes: int
     """The session's number of welcomes when it began."""
+    since: int | None
+    """Start of the history that was requested when it began."""
     to_compare: list[RangeRequest] = []
     page: LogsPage | None = None
     """The last page of lines after the cursor."""
@@ -159,6 +164,7 @@ class PollPlan:
         self._session = session
         self._ends = PolledEnds(session.holdings, session.event_filter)
         self._history_next: str | None = None  # where the next round continues the history
+        self._history_of: int | None = None  # the start of that history
         self._round: _Round | None = None
 
     @property
@@ -166,16 +172,29 @@ class PollPlan:
         """Whether the present round brings lines, rather than only compares."""
         return self._round is not None and self._round.fetches_lines
 
+    @property
+    def interval_ms(self) -> int:
+        """Wait before the next round."""
+        session = self._session
+        is_here = session.is_backfilled and session.holdings.proof.complete_through is not None
+        return (
+            POLL_MS if session.is_welcomed or is_here or not session.is_extended else OLDER_POLL_MS
+        )
+
     def begin_round(self, now_ms: int) -> None:
         """Begin a round; without a WebSocket it brings lines, otherwise it only compares."""
         session = self._session
-        self._round = _Round(not session.is_welcomed, session.welcomes)
-        if session.is_welcomed:
-            self._round.to_compare = list(self._ranges_since_mark(now_ms))
-        elif session.since is None:
+        if not session.is_welcomed and session.since is None:
             # The forwarder's own default, but sent with each request: every page must mean it.
             everything = bool(session.event_filter.executions)
             session.since = 0 if everything else max(0, now_ms - DEFAULT_HISTORY_MS)
+        since = session.requested_since
+        if self._history_of not in (None, since):
+            self._history_next = None  # a continuation of other history
+        self._history_of = since
+        self._round = _Round(not session.is_welcomed, session.welcomes, since)
+        if session.is_welcomed:
+            self._round.to_compare = list(self._ranges_since_mark(now_ms))
 
     def next_request(self) -> PollRequest | None:
         """Return the next request of the round; None at its end."""
@@ -246,9 +265,14 @@ class PollPlan:
         self._round = None
 
     def _valid_round(self) -> _Round | None:
-        """The round, unless a WebSocket came or went meanwhile and moved the cursor as well."""
+        """The round, unless a WebSocket came or went meanwhile and moved the cursor as well.
+
+        Nor is a round valid once older history was asked for: what its pages say is about less.
+        """
         current, session = self._round, self._session
         if current is None or session.is_welcomed == current.fetches_lines:
+            return None
+        if session.requested_since != current.since:
             return None
         return current if session.welcomes == current.welcomes else None
 
@@ -256,7 +280,7 @@ class PollPlan:
         """The request for the next page of lines; None once all are here."""
         session = self._session
         if session.epoch is None:
-            return self._logs_request("history", LogsQuery(since=session.since))
+            return self._logs_request("history", LogsQuery(since=session.requested_since))
         if session.is_backfilled and current.scanned is None:
             # A page of one line, only to learn how far whole scans reach from ``since`` on.
             query = LogsQuery(since=session.since, through=session.since, limit=1)
@@ -264,7 +288,10 @@ class PollPlan:
         if current.page is None or current.page.next is not None:
             return self._logs_request("after", self._after_query(current.page))
         if not session.is_backfilled:
-            query = LogsQuery(since=session.since, next=self._history_next)
+            through = self._history_through()
+            query = LogsQuery(
+                since=session.requested_since, through=through, next=self._history_next
+            )
             return self._logs_request("history", query)
         return None
 
@@ -281,6 +308,13 @@ class PollPlan:
         current.scanned = page
         return []
 
+    def _history_through(self) -> int | None:
+        """Last ms of the history that is not here; None unless only older history is missing."""
+        held = self._session.held
+        if held is None or held.low is None or held.high is not None:
+            return None
+        return timestamp_of(held.low)
+
     # Lines after the cursor, in seq order
 
     def _after_query(self, page: LogsPage | None) -> LogsQuery:
@@ -291,7 +325,8 @@ class PollPlan:
 
     def _is_requested(self, item: Item) -> bool:
         """Whether an event is part of the request: one before ``since`` only if it is late."""
-        return item.timestamp >= (self._session.since or 0) or item.origin != "backfill"
+        since = self._session.requested_since or 0
+        return item.timestamp >= since or item.origin != "backfill"
 
     def _on_after(self, current: _Round, page: LogsPage, now_ms: int) -> list[Effect]:
         session = self._session
@@ -338,7 +373,7 @@ class PollPlan:
             return []
         effects = session.store_items(page.items, now_ms, live=False)
         self._history_next = page.next
-        since = first_key(session.since or 0)
+        since = first_key(session.requested_since or 0)
         if page.next is None:
             session.set_held(Interval(since, None))
             current.restart()  # the newest lines once more, then the comparison
@@ -538,7 +573,7 @@ class PollingLoop:
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
-            await wait_and_clear(self._now, POLL_MS / 1000)
+            await wait_and_clear(self._now, self._plan.interval_ms / 1000)
             await self.run_round()
 
     async def run_round(self) -> None:

@@ -45,6 +45,7 @@ from wire.messages import (
     DigestReply,
     End,
     Events,
+    Extend,
     Gap,
     Heartbeat,
     Item,
@@ -54,7 +55,7 @@ from wire.messages import (
     Upstream,
     Welcome,
 )
-from wire.order import Interval, first_key, parse_interval
+from wire.order import Interval, first_key, parse_interval, timestamp_of
 from wire.query import Filter, History, TailQuery
 
 WELCOME_MS: Final = 15_000
@@ -289,6 +290,9 @@ class ViewerSession:
         altered: Lines of which CloudWatch now returns another text.
         live_from: Every event with a later seq, up to ``after``, was received, wherever it
             sorts; None without a cursor.
+        requested_since: Start of the history to be received; before ``since`` while more of it was
+            asked for and is not complete yet.
+        is_extended: Whether older history was ever asked for.
     """
 
     def __init__(
@@ -325,6 +329,10 @@ class ViewerSession:
         self._received_ms = 0
         self._catch_up_seq: int | None = None  # head_seq of welcome, until it is reached
         self._recovered = 0
+        self.is_extended = False
+        self._is_extendable = False
+        self._sent_since: int | None = None  # the connection's, as the forwarder has it
+        self.requested_since: int | None = None
         if since is not None:
             self.since = since
         if cursor is not None:
@@ -340,7 +348,45 @@ class ViewerSession:
 
     @since.setter
     def since(self, since: int) -> None:
-        self.holdings.proof.since = since
+        self.holdings.proof.since = self.requested_since = since
+
+    @property
+    def complete_from(self) -> int | None:
+        """Since when all that the forwarder knows is here, ms; None while nothing is."""
+        held = self.held
+        if held is None or held.high is not None:
+            return None
+        requested = self.requested_since or 0
+        low = requested if held.low is None else timestamp_of(held.low - 1) + 1
+        return max(low, requested)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether only another connection can bring the history that was asked for."""
+        if not self.is_welcomed or self._is_extendable or self._sent_since is None:
+            return False
+        return self._sent_since > (self.requested_since or 0)
+
+    def extend(self, since: int) -> list[Effect]:
+        """Ask for history from an earlier time on; what is here stays complete from ``since`` on.
+
+        Without a connection, or if the forwarder can't extend an open one (``is_restricted``), the
+        next attempt asks for it.
+        """
+        before = self.requested_since
+        if before is None or since >= before:
+            return []
+        if self.held is not None and self.held.low is None:
+            self.held = Interval(first_key(before), self.held.high)
+        self.requested_since, self.is_backfilled, self.is_extended = since, False, True
+        return self._send_extend()
+
+    def _send_extend(self) -> list[Effect]:
+        since = self.requested_since
+        if not self.is_welcomed or not self._is_extendable or since is None:
+            return []
+        self._sent_since = since
+        return [SendMessage(Extend(since))]
 
     def cursor(self) -> Cursor | None:
         """The cursor to resume from: the last seq *stored*, and the history that is here.
@@ -354,9 +400,16 @@ class ViewerSession:
     def set_held(self, held: Interval) -> None:
         """Set the part of the history that is here."""
         self.held = held
-        since = self.since
+        since = self.requested_since
         low = held.low is None or (since is not None and held.low <= first_key(since))
-        self.is_backfilled = low and held.high is None
+        self._note_backfilled(is_backfilled=low and held.high is None)
+
+    def _note_backfilled(self, *, is_backfilled: bool) -> None:
+        """Note whether all of the requested history is here: what is verified starts there then."""
+        self.is_backfilled = is_backfilled
+        requested = self.requested_since
+        if is_backfilled and requested is not None and requested != self.since:
+            self.since = requested
 
     def advance(self, epoch: str, seq: int, head_seq: int) -> None:
         """Move the cursor to where polling has read to."""
@@ -373,11 +426,11 @@ class ViewerSession:
         self.connection_closed()
         cursor = self.cursor()
         base = self.holdings.tally.base if cursor else 0
-        self._attempt = _Attempt(cursor, base, self.since, self.rebases)
+        self._attempt = _Attempt(cursor, base, self.requested_since, self.rebases)
         return TailQuery(
             group=self.group,
             filter=self.event_filter,
-            since=self.since,
+            since=self.requested_since,
             epoch=cursor.epoch if cursor else None,
             after=cursor.after if cursor else None,
             held=cursor.held if cursor else None,
@@ -528,6 +581,7 @@ class ViewerSession:
         if self._attempt.since is None:
             # Polling may have chosen one since the attempt began: the connection's own counts.
             self.since = message.since
+        self._is_extendable, self._sent_since = message.extends, message.since
         effects.append(Welcomed(message.outcome, message.epoch, self.welcomes > 0))
         added = [self.holdings.proof.put_lost(lost) for lost in message.lost]
         effects += [lost for lost in added if lost is not None]
@@ -535,6 +589,11 @@ class ViewerSession:
         self._catch_up_seq = message.head_seq if has_earlier_lines else None
         self.welcomes += 1
         self._recovered = 0
+        if message.since > (self.requested_since or 0):
+            # Older history was asked for since the attempt began.
+            if not message.extends:
+                return effects + self._reject("the forwarder must be asked for older history again")
+            effects += self._send_extend()
         return effects + self._finish_catch_up()
 
     def _is_of_this_epoch(self, message: Welcome) -> bool:
@@ -604,13 +663,14 @@ class ViewerSession:
         """Remember ``held`` for the next resume, as key positions [3]."""
         held = parse_interval(message.held)
         self.report.backfill_total = message.total
-        if not message.done:
+        since = self.requested_since or 0
+        about = self._sent_since if message.since is None else message.since
+        if not message.done or (about or 0) > since:  # or it was sent before ``extend`` arrived
             self.held = held
             return []
-        since = self.since or 0
         low = held.low if held.low is not None and held.low < first_key(since) else None
         self.held = Interval(first_key(since) if low is None else low, None)
-        self.is_backfilled = True
+        self._note_backfilled(is_backfilled=True)
         return self._finish_catch_up()
 
     def _renew_credit(self) -> list[Effect]:

@@ -125,6 +125,7 @@ class EngineTarget:
             cursor=spec.cursor,
         )
         self.history = TargetHistory(number, self.session, rule_numbers, spec.previous)
+        self._sending: asyncio.Task[None] | None = None
         self._on_effects = on_effects
         self._on_status = on_status
         self._wait_until_ready = wait_until_ready
@@ -191,7 +192,7 @@ class EngineTarget:
     @property
     def saved(self) -> SavedCursor | None:
         """The cursor as it may be saved now; None before there is one."""
-        cursor, since = self.session.cursor(), self.session.since
+        cursor, since = self.session.cursor(), self.session.requested_since
         if cursor is None or since is None:
             return None
         spec = self.spec
@@ -236,6 +237,16 @@ class EngineTarget:
         problem = self.session.report.problem if self.session.is_welcomed else None
         reason = self.history.detail if problem is None else problem.reason or problem.code
         return reason or f"{self.spec.url} does not answer"
+
+    def extend(self, since: int) -> None:
+        """Ask for history from an earlier time on."""
+        effects = self.session.extend(since)
+        if effects:
+            self._sending = asyncio.create_task(self.connection.send_messages(effects))
+        elif self.session.is_restricted:
+            self.connection.reconnect_now()
+        elif self.history.is_polling:
+            self.polling.poll_now()
 
     # Events of the connection
 
@@ -294,6 +305,7 @@ class EngineTarget:
         try:
             await self.connection.run()
         finally:
+            tasks += [] if self._sending is None else [self._sending]
             for task in tasks:
                 task.cancel()
             for ended in await asyncio.gather(*tasks, return_exceptions=True):

@@ -27,7 +27,17 @@ _TARGET_MASK: Final = (1 << TARGET_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + TARGET_BITS
 
 RuleKind = Literal[
-    "offline", "gap", "lost", "unequal", "rebased", "evicted", "end", "resumed", "joined", "left"
+    "offline",
+    "gap",
+    "lost",
+    "unequal",
+    "rebased",
+    "evicted",
+    "end",
+    "resumed",
+    "joined",
+    "left",
+    "older",
 ]
 
 
@@ -77,7 +87,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """State of a gap, status of an execution, or ``verified`` for a range verified after all."""
     reason: str = ""
     count: int | None = None
-    """Lines recovered, missing or evicted; None while unknown."""
+    """Lines recovered, missing, evicted or fetched; None while unknown."""
 
     @property
     def timestamp(self) -> int:
@@ -178,6 +188,7 @@ def describe(rule: Rule) -> str:
         "resumed": f"{_lines(rule.count)} since you left",
         "joined": rule.reason,
         "left": rule.reason,
+        "older": _older(rule),
     }
     if rule.kind == "offline":
         return _offline(rule)
@@ -211,6 +222,16 @@ def _gap(rule: Rule) -> str:
             return f"gap repaired · {_lines(rule.count)} recovered"
         case _:
             return f"gap {rule.state}… {rule.reason}".rstrip()
+
+
+def _older(rule: Rule) -> str:
+    match rule.state:
+        case "fetching":
+            return f"fetching older lines: {_lines(rule.count)} so far, Esc stops"
+        case "beginning":
+            return rule.reason
+        case _:
+            return "older lines are fetched when you scroll up"
 
 
 def _evicted(rule: Rule) -> str:

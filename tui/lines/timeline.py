@@ -259,6 +259,13 @@ class Timeline(RowStore):
         runs = self._evicted.runs()
         return [(time_of(run.low), time_of(run.high), run.lines) for run in runs]
 
+    @property
+    def oldest_line(self) -> int | None:
+        """The key of the oldest line, in memory or not; None if there is none."""
+        shown = next((row.key for row in self.iterate() if isinstance(row, Line)), None)
+        counted = next((one.first for one in self._evicted.ranges if one.count), None)
+        return min((one for one in (shown, counted) if one is not None), default=None)
+
     def is_confirmed(self, line: Line) -> bool:
         """Whether the present epoch of the line's target has confirmed it (rule [6])."""
         return line.era == self._eras.get(line.target, 0)
@@ -277,6 +284,18 @@ class Timeline(RowStore):
         if not batch:
             return Change()
         return self._put(self._evicted.absorb(batch) if self._evicted.ranges else batch)
+
+    def move_rule(self, before: int | None, rule: Rule) -> Change:
+        """Put a rule into its place, and take it out of the one that it had before."""
+        removed: list[int] = []
+        if before is not None and before != rule.key:
+            evicted = self._evicted.at(before)
+            if evicted is not None:
+                evicted.rules = [one for one in evicted.rules if one.key != before]
+            elif self.find(before) is not None:
+                self._remove(before)
+                removed.append(before)
+        return self._put(self._evicted.absorb([rule]), removed)
 
     def confirm_many(self, lines: Iterable[Line]) -> Change:
         """Replace known lines that were confirmed or changed; evicted ones stay evicted."""

@@ -458,6 +458,7 @@ _RULE_ROLES: Final = {
     "resumed": "rule.note",
     "joined": "rule.note",
     "left": "rule.warn",
+    "older": "rule.note",
 }
 _STATE_ROLES: Final = {
     "repaired": "rule.ok",
@@ -476,4 +477,9 @@ def rule_text(rule: Rule, zone: tzinfo | None = None) -> Segment:
         text = f"{text} · {units.span(rule.from_ms, rule.through_ms, zone or UTC)}"
     if rule.kind == "resumed" and rule.from_ms:
         text = f"{text} · {units.clock(rule.from_ms, zone or UTC)}"
+    if rule.kind == "older" and rule.state != "beginning" and rule.through_ms is not None:
+        if rule.state:
+            since = units.stamp(rule.from_ms, zone or UTC)[:19] if rule.from_ms else "the beginning"
+            text = f"{text} · from {since}"
+        text = f"{text} · complete from {units.stamp(rule.through_ms, zone or UTC)[:19]}"
     return text, _STATE_ROLES.get(rule.state, _RULE_ROLES[rule.kind])

@@ -148,7 +148,7 @@ class ViewerApp(ThemedApp):
         show, run, now = self.show_message, self._run_exclusively, self._now
         self._search = Search(engine.timeline, view, self.log_view, show, run, self._group_name)
         self._navigation = Navigation(
-            view, self.log_view, bookmarks, bookmarks_path, show, run, now
+            view, self.log_view, bookmarks, bookmarks_path, show, run, now, engine.older
         )
         self._columns = Columns(self.log_view, self._column_bar, columns, show)
         self._saver = Saver(engine, self.log_view, show, run, lambda: self.display_zone)
@@ -320,7 +320,7 @@ class ViewerApp(ThemedApp):
         self._announce_scenario_step()
         self._connection_bar.update(status, now_ms, self._active_faults())
         self._problem_bar.update(status, self.size.width)
-        message = self._message if now_ms < self._message_until_ms else ""
+        message = self._message if now_ms < self._message_until_ms else self._engine.older.progress
         counts = [*self._selection_count(), *self._search.match_count()]
         self._status_bar.update(
             status, self.log_view.place, now_ms, self.display_zone, counts, message=message
@@ -462,6 +462,14 @@ class ViewerApp(ThemedApp):
     def on_log_view_missed(self, event: LogView.Missed) -> None:
         """Fetch lines that are not in memory, then go to the row again."""
         self._engine.refetcher.fetch_at(event.key, partial(self.log_view.go_to, event.key))
+
+    def on_log_view_reached_top(self, event: LogView.ReachedTop) -> None:
+        """Fetch older lines; for ``g``, all that there are."""
+        if event.is_whole:
+            self._navigation.to_beginning()
+        else:
+            self._engine.older.fetch_more()
+        self.log_view.peek_above()  # the rule that says what is being fetched
 
     def on_log_view_opened(self) -> None:
         """Show the details of a line that was double-clicked."""
@@ -678,5 +686,7 @@ class ViewerApp(ThemedApp):
         )
         if any(panel.close() for panel in panels):
             self.log_view.focus()
+        elif self._engine.older.cancel():
+            self.show_message("no more older lines are fetched")
         elif not self._search.clear():
             self.show_message("nothing to close: q quits")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tui.client import saved
+from tui.client.refetch import OlderLines
 from tui.lines.rows import Line, Row, time_key
 from tui.lines.view import View
 from tui.render import units
@@ -73,6 +74,7 @@ class Navigation:
         bookmarks: The bookmarks that the widget marks.
         path: File that keeps the bookmarks for the next run; None keeps none.
         now: The time in ms, and the zone that times are shown in.
+        older: Fetches lines from before the first one.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Navigation:
         show: ShowMessage,
         run: RunExclusively,
         now: Callable[[], tuple[int, tzinfo]],
+        older: OlderLines,
     ) -> None:
         self.bookmarks = bookmarks
         self._view = view
@@ -92,6 +95,26 @@ class Navigation:
         self._show = show
         self._run = run
         self._now = now
+        self._older = older
+
+    # The oldest line
+
+    def to_beginning(self) -> None:
+        """Go to the oldest line that is here, and to the oldest one that there is once it is."""
+        self._go_to_oldest()
+        self._older.fetch_from(0, partial(self._go_on, self._log.place.cursor))
+
+    def _go_on(self, cursor: int | None) -> None:
+        """Go to the oldest line, unless the cursor was moved meanwhile."""
+        if self._log.place.cursor == cursor:
+            self._go_to_oldest()
+
+    def _go_to_oldest(self) -> None:
+        oldest = self._view.timeline.oldest_line
+        if oldest is not None and self._view.timeline.evicted_at(oldest) is not None:
+            self._log.go_to(oldest)
+        else:
+            self._log.go_to_top()
 
     # Times
 
@@ -126,6 +149,8 @@ class Navigation:
             return
         index = self._view.index_of(time_key(at_ms))
         self._log.go_to(time_key(at_ms))
+        if not quiet and self._older.fetch_from(at_ms, partial(self.to_moment, at_ms)):
+            return
         if quiet or self._view.timeline.evicted_at(time_key(at_ms)) is not None:
             return  # evicted lines are fetched first, and the cursor goes there once they are back
         _, zone = self._now()

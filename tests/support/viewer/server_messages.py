@@ -77,6 +77,7 @@ class ForwarderMessages:
         lost: Sequence[Lost] = (),
         protocol: int = 1,
         heartbeat_ms: int = HEARTBEAT_MS,
+        extends: bool = False,
     ) -> Welcome:
         return Welcome(
             n=self._number(),
@@ -88,6 +89,7 @@ class ForwarderMessages:
             since=since,
             heartbeat_ms=heartbeat_ms,
             lost=list(lost),
+            extends=extends,
         )
 
     def events(self, after: int, items: Sequence[Item], seq: int | None = None) -> Events:
@@ -100,8 +102,10 @@ class ForwarderMessages:
         """A history frame, which does not move the cursor."""
         return self.events(cursor, items, seq=cursor)
 
-    def backfill(self, held: str, *, done: bool = False, total: int | None = None) -> Backfill:
-        return Backfill(n=self._number(), held=held, total=total, done=done)
+    def backfill(
+        self, held: str, *, done: bool = False, total: int | None = None, since: int | None = None
+    ) -> Backfill:
+        return Backfill(n=self._number(), held=held, total=total, done=done, since=since)
 
     def heartbeat(self, sent_seq: int, head_seq: int | None = None) -> Heartbeat:
         head = sent_seq if head_seq is None else head_seq

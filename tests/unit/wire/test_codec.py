@@ -25,7 +25,7 @@ SERVER = [
         ),
         (
             b'{"type":"welcome","n":1,"protocol":1,"epoch":"E","outcome":"resumed","after":4,"head_seq":9,'
-            b'"since":3,"heartbeat_ms":2000,"lost":[{"from":1,"through":2,"reason":"retention"}]}'
+            b'"since":3,"heartbeat_ms":2000,"lost":[{"from":1,"through":2,"reason":"retention"}],"extends":false}'
         ),
     ),
     (
@@ -33,8 +33,8 @@ SERVER = [
         b'{"type":"events","n":2,"after":4,"seq":7,"items":[' + ITEM_JSON + b"]}",
     ),
     (
-        messages.Backfill(n=3, held="5:1..", total=8, done=True),
-        b'{"type":"backfill","n":3,"held":"5:1..","total":8,"done":true}',
+        messages.Backfill(n=3, held="5:1..", total=8, done=True, since=3),
+        b'{"type":"backfill","n":3,"held":"5:1..","total":8,"done":true,"since":3}',
     ),
     (
         messages.Heartbeat(
@@ -90,6 +90,7 @@ CLIENT = [
     (messages.Credit(1000), b'{"type":"credit","events":1000}'),
     (messages.Verify(1, 2), b'{"type":"verify","from":1,"through":2}'),
     (messages.Repair(1, 2), b'{"type":"repair","from":1,"through":2}'),
+    (messages.Extend(3), b'{"type":"extend","since":3}'),
 ]
 
 

@@ -35,6 +35,7 @@ _LEFT_MAX: Final = 1 << 20
 
 _EXAMPLE_ROWS: Final = 400
 """Rows whose fields are offered as columns: they are parsed within a few milliseconds."""
+_UPWARDS: Final = frozenset({"up", "page_up", "half_up"})
 
 _DOUBLE: Final = 2
 """Clicks of a double click."""
@@ -59,6 +60,13 @@ class LogView(ScrollView, can_focus=True):
         def __init__(self, key: int) -> None:
             super().__init__()
             self.key = key
+
+    class ReachedTop(Message):
+        """A move led above the first row, or (``is_whole``) to the oldest row that there is."""
+
+        def __init__(self, *, is_whole: bool) -> None:
+            super().__init__()
+            self.is_whole = is_whole
 
     class Opened(Message):
         """A row was double-clicked."""
@@ -227,10 +235,21 @@ class LogView(ScrollView, can_focus=True):
         self._update(changed=True)
 
     def move(self, motion: Motion) -> None:
-        """Move the cursor."""
+        """Move the cursor; beyond the first row, or to the top, older rows are asked for."""
+        was_at_top = self._is_at_top
         self._viewport.move(motion)
         self.selection.stop_following()
         self._update(changed=True)
+        if motion == "top" or (was_at_top and motion in _UPWARDS):
+            self.post_message(self.ReachedTop(is_whole=motion == "top"))
+
+    @property
+    def _is_at_top(self) -> bool:
+        """Whether the cursor is on the first row of all, so that it can't move up."""
+        shown = self._viewport.screen_lines
+        is_first = not shown or (self._viewport.top == 0 and shown[0].part == 0)
+        cursor = self.place.cursor
+        return is_first and (not shown or cursor == shown[0].row.key)
 
     def toggle_selection(self) -> bool:
         """Start or end a selection at the cursor; returns whether one is active now."""
@@ -259,6 +278,16 @@ class LogView(ScrollView, can_focus=True):
         if not appearance.wrapped and left != appearance.left:
             self._change_appearance(left=left)
             self._draw()
+
+    def peek_above(self) -> None:
+        """Show the row above the first one on the screen; the cursor stays on its row."""
+        self._viewport.scroll(-1)
+        self._update(changed=True)
+
+    def go_to_top(self) -> None:
+        """Move the cursor to the first row that is in memory."""
+        self._viewport.move("top")
+        self._update(changed=True)
 
     def go_to(self, key: int) -> None:
         """Move the cursor to a row."""
@@ -393,8 +422,12 @@ class LogView(ScrollView, can_focus=True):
         if event.shift:
             self.scroll_sideways(1 if lines > 0 else -1)
         else:
+            shown = self._viewport.screen_lines
+            was_first = lines < 0 and self._viewport.top == 0 and (not shown or not shown[0].part)
             self._viewport.scroll(lines)
             self._update(changed=True)
+            if was_first:
+                self.post_message(self.ReachedTop(is_whole=False))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """Grab the scroll bar, or move the cursor to a row."""
