@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 EXIT_DONE: Final = 0
@@ -15,6 +16,19 @@ EXIT_STOPPED: Final = 6
 """The watched execution ended as STOPPED."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl+C (SIGINT); any other signal gives 128 + its number, as in a shell."""
+
+
+EXIT_CODES: Final[Mapping[int, str]] = {
+    EXIT_DONE: "Done. With --no-follow or --execution: everything is there.",
+    EXIT_FAILURE: "A failure.",
+    EXIT_USAGE: "An argument, option or setting is not valid, or an extra is not installed.",
+    EXIT_CANNOT_CONNECT: "The forwarder or CloudWatch could not be reached.",
+    EXIT_INCOMPLETE: "Something is missing; it is named on standard error.",
+    EXIT_FAILED: "The watched execution ended as FAILED.",
+    EXIT_STOPPED: "The watched execution ended as STOPPED.",
+    EXIT_INTERRUPTED: "Ctrl+C; any other signal gives 128 + its number.",
+}
+"""What each exit code means, for help and man pages."""
 
 
 class GaplessError(Exception):

@@ -92,7 +92,9 @@ def _print_versions(context: click.Context, parameter: click.Parameter, value: o
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every option can also be set by a GAPLESS_* variable or in config.toml in the user's "
     "settings directory (or the file that GAPLESS_CONFIG names). Shell completion: "
-    'eval "$(_GAPLESS_COMPLETE=bash_source gapless)"; likewise zsh_source, fish_source.',
+    'eval "$(_GAPLESS_COMPLETE=bash_source gapless)"; likewise zsh_source, fish_source.\n\n'
+    "Exit codes: 0 done, 1 failure, 2 usage, 3 cannot connect, 4 incomplete, 5 and 6 execution "
+    "FAILED and STOPPED, 130 interrupted.",
 )
 @click.option(
     "--version",

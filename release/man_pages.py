@@ -11,16 +11,8 @@ from typing import Final
 
 import click
 
-EXIT_CODES: Final[Mapping[str, str]] = {
-    "0": "Done. With --no-follow or --execution: everything is there.",
-    "1": "A failure.",
-    "2": "An argument, option or setting is not valid, or an extra is not installed.",
-    "3": "The forwarder or CloudWatch could not be reached.",
-    "4": "Something is missing; it is named on standard error.",
-    "5": "The watched execution ended as FAILED.",
-    "6": "The watched execution ended as STOPPED.",
-    "130": "Ctrl+C; any other signal gives 128 + its number.",
-}
+from common.errors import EXIT_CODES
+
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "GAPLESS_OPTION, GAPLESS_COMMAND_OPTION": "Every option can be set by a variable: --since by "
     "GAPLESS_SINCE, for tail alone by GAPLESS_TAIL_SINCE.",
@@ -84,7 +76,7 @@ def _page(
         *_section("OPTIONS", _listed(options)),
         *_section("COMMANDS", _listed(commands)),
         *_section("ENVIRONMENT", _listed(_ENVIRONMENT.items())),
-        *_section("EXIT STATUS", _listed(EXIT_CODES.items())),
+        *_section("EXIT STATUS", _listed((str(code), text) for code, text in EXIT_CODES.items())),
         *_section("SEE ALSO", [_text(", ".join(f"{one}(1)" for one in names if one != name))]),
     ]
     return "\n".join(lines) + "\n"

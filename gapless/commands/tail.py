@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from common.errors import EXIT_DONE, CannotConnectError, UsageError
+from common.errors import EXIT_CODES, EXIT_DONE, CannotConnectError, UsageError
 from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
@@ -114,7 +114,19 @@ def _one_format(
 CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
 
 
-@click.command("tail", cls=_TailCommand)
+_EPILOG: Final = f"""Case: an expression without upper-case letters ignores case (smart case), in
+names of fields as in values; one upper-case letter makes it exact.
+
+History: without --since the screen resumes where it was left; output, and a first screen, begin
+ten minutes ago. The background forwarder keeps messages for 24 h (forward --retain).
+
+\b
+Exit codes:
+{chr(10).join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())}
+"""
+
+
+@click.command("tail", cls=_TailCommand, epilog=_EPILOG)
 @click.argument("targets", type=TARGET, nargs=-1, metavar="[TARGET]...")
 @click.option(
     "--execution",
@@ -137,7 +149,12 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
 )
 @filter_pattern_option
 @click.option(
-    "-s", "--since", type=TIME, metavar="10m|TIME", help="Start this long ago, or at this time."
+    "-s",
+    "--since",
+    type=TIME,
+    metavar="10m|TIME",
+    help="Start this long ago, or at this time: 10m, 2d1h, '2 days ago', yesterday, 12:04, ISO "
+    "8601, or seconds or milliseconds since 1970.  [default: 10m; a screen resumes]",
 )
 @click.option(
     "--timezone",
@@ -160,7 +177,8 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
     "capacity",
     type=click.IntRange(10_000, 100_000_000),
     metavar="N",
-    help="Lines kept in memory (1,000,000); older ones are fetched again when scrolled to.",
+    help="Lines kept in memory; older ones are fetched again when scrolled to.  [default: "
+    "1,000,000]",
 )
 @click.option(
     "--grep",
@@ -168,7 +186,7 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
     multiple=True,
     metavar="EXPR",
     help="Only lines that match: text, /regex/, field=value (!= > >= < <=), field~text, "
-    "level>=warn, !x for the opposite. Lower case ignores case.",
+    "level>=warn, !x for the opposite. Without upper-case letters, case is ignored.",
 )
 @click.option(
     "--exclude", type=EXPRESSION, multiple=True, metavar="EXPR", help="Hide lines that match."
@@ -231,6 +249,7 @@ CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
     "-f",
     "--follow/--no-follow",
     default=True,
+    show_default="follow",
     help="Wait for new lines, or exit after the existing ones.",
 )
 @click.option(

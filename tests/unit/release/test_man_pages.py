@@ -7,7 +7,7 @@ import pytest
 
 from common import errors
 from gapless.cli import cli
-from release.man_pages import EXIT_CODES, build_pages
+from release.man_pages import build_pages
 
 
 @click.group("outer")
@@ -61,6 +61,8 @@ def test_no_text_becomes_a_request_of_roff() -> None:
     assert "Left out" not in pages["outer.1"]
 
 
-@pytest.mark.parametrize("name", [one for one in dir(errors) if one.startswith("EXIT_")])
+@pytest.mark.parametrize(
+    "name", [one for one in dir(errors) if one.startswith("EXIT_") and one != "EXIT_CODES"]
+)
 def test_exit_codes_are_all_there(name: str) -> None:
-    assert str(getattr(errors, name)) in EXIT_CODES
+    assert getattr(errors, name) in errors.EXIT_CODES

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import EXIT_CODES
 from gapless import cli
+from gapless.commands import forward
 from gapless.viewing.model import Viewing
+from wire.limits import DEFAULT_HISTORY_MS
 
 
 @pytest.mark.parametrize(
@@ -172,3 +175,19 @@ def test_the_zone_may_be_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     words = ["ws://127.0.0.1", "--since", "2024-07-01T12:00"]
     viewing = viewing_of(words, monkeypatch, tmp_path)
     assert viewing.since == int(datetime(2024, 7, 1, 3, tzinfo=UTC).timestamp() * 1000)
+
+
+def test_help_states_defaults_case_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["tail", "--help"]) == 0
+    shown = capsys.readouterr().out
+    words = " ".join(shown.split())
+    assert DEFAULT_HISTORY_MS == 600_000
+    assert "[default: 10m; a screen resumes]" in words
+    assert "begin ten minutes ago" in words
+    (retain,) = (one for one in forward.command.params if one.name == "retain")
+    assert retain.default == "24h"
+    assert "keeps messages for 24 h" in words
+    assert "smart case" in words
+    assert "[default: follow]" in words
+    for code, text in EXIT_CODES.items():
+        assert f"{code:>5}  {text}" in shown
