@@ -188,6 +188,6 @@ def test_help_states_defaults_case_and_exit_codes(capsys: pytest.CaptureFixture[
     assert retain.default == "24h"
     assert "keeps messages for 24 h" in words
     assert "smart case" in words
-    assert "[default: follow]" in words
+    assert "[default: (follow)]" in words
     for code, text in EXIT_CODES.items():
         assert f"{code:>5}  {text}" in shown
