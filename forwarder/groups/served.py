@@ -20,6 +20,7 @@ from common.files import StableFile, read_regular
 from forwarder.cloudwatch.catalogue import GroupInfo, describe_log_groups
 from forwarder.cloudwatch.missing import explain_missing
 from forwarder.cloudwatch.reader import CloudWatch, is_arn
+from forwarder.cluster.log import Fenced, Unknown
 from forwarder.config import Config
 from forwarder.delivery.hub import Hub
 from forwarder.errors import (
@@ -30,6 +31,7 @@ from forwarder.errors import (
     FilterPatternError,
     ForwarderError,
     GroupNotFoundError,
+    JournalFullError,
     NotOwnedError,
     RequestError,
     TargetError,
@@ -108,6 +110,7 @@ class ServedGroups:
         self._groups_max = config.groups_max
         self._waits = config.wait
         self._skip_check = skip_check
+        self._shares = config.replicated is not None
         self._follows = config.replicated is not None and config.role == "serve"
         self._keeper = keeper
         self._cloudwatch = cloudwatch
@@ -300,11 +303,15 @@ class ServedGroups:
             if isinstance(result, GroupNotFoundError):
                 if not self._waits:
                     raise await explain_missing(self._cloudwatch, result) from result
-            elif isinstance(result, NotOwnedError):
+            elif isinstance(result, NotOwnedError) or self._is_passing(result):
                 continue
             elif isinstance(result, BaseException):
                 raise result
         await self._match_fixed()
+
+    def _is_passing(self, result: Hub | BaseException) -> bool:
+        """Whether an error ends by itself: the shared journal's engine is away or fails over."""
+        return self._shares and isinstance(result, JournalFullError | Fenced | Unknown)
 
     async def _match_fixed(self) -> None:
         for target in self._fixed:
