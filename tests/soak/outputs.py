@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+from common.text import without_colours
 from simulator.oracle.record import Identity
 from tui.lines.rows import Line, line_key
 from tui.output.formats import INDENT, format_text
@@ -109,12 +110,16 @@ def other_texts(
 
 
 def is_hostile_match(message: str) -> bool:
-    """Whether ``(a+)+b|error.*timeout`` matches, without the expression: it must not backtrack."""
-    if "ab" in message:
+    """Whether ``/(a+)+b|error.*timeout/`` matches, without the expression: it must not backtrack.
+
+    Like every expression without upper-case letters it ignores case, and colour codes.
+    """
+    text = without_colours(message).lower()
+    if "ab" in text:
         return True
     # From each line's first "error" on, the rest is read once.
     return any(
-        "timeout" in line[line.index("error") :] for line in message.split("\n") if "error" in line
+        "timeout" in line[line.index("error") :] for line in text.split("\n") if "error" in line
     )
 
 

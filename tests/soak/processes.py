@@ -59,7 +59,7 @@ QUERIES: Final = (
     Query(
         "hostile",
         "json",
-        ("--order", "arrival", "--grep", "(a+)+b|error.*timeout"),
+        ("--order", "arrival", "--grep", "/(a+)+b|error.*timeout/"),
         signal.SIGKILL,
         is_filtered=True,
     ),

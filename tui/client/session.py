@@ -563,10 +563,10 @@ class ViewerSession:
             had_base = self._attempt.base > 0
             if not self._is_of_this_epoch(message):
                 effects += self.rebase(f"the forwarder began epoch {message.epoch}")
-            self.held, self.is_backfilled = None, False
-            self.live_from = message.after
+            self.held, self.is_backfilled, self.live_from = None, False, None
             if had_base:
                 return effects + self._reject("the saved cursor is of another epoch")
+            self.live_from = message.after
         elif not self._confirms_attempt(message):
             effects += self.rebase("the forwarder resumed a cursor that was not requested")
             return effects + self._reject("resumed another cursor than was requested")

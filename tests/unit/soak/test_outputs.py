@@ -16,6 +16,8 @@ from tests.soak.outputs import (
     read_text,
     text_digest,
 )
+from tui.lines.filters import output_filter
+from tui.lines.rows import Line, line_key
 
 EVENTS = [("s/1", 1_000 + number, f"line {number}") for number in range(6)]
 ALL = Counter(map(digest, EVENTS))
@@ -134,6 +136,8 @@ def test_text_output_is_judged_by_its_lines_with_further_ones_indented() -> None
     ("message", "matches"),
     [
         ("aaab", True),
+        ("AB", True),
+        ("an ERR\x1b[31mOR: Timeout", True),
         ("a" * 1_000_000, False),
         ("error: the timeout", True),
         ("timeout, then error", False),
@@ -144,6 +148,9 @@ def test_text_output_is_judged_by_its_lines_with_further_ones_indented() -> None
 )
 def test_the_hostile_pattern_without_backtracking(message: str, *, matches: bool) -> None:
     assert is_hostile_match(message) is matches
+    pattern = output_filter(("/(a+)+b|error.*timeout/",))
+    line = Line(line_key(0, "0", 0), 1, None, "s", message, "live")
+    assert pattern.passes(line) is matches
 
 
 def test_an_altered_event_counts_with_either_text() -> None:

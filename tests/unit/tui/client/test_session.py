@@ -331,6 +331,17 @@ def test_a_base_of_another_epoch_is_given_up() -> None:
     assert (query.epoch, query.base, query.since) == (None, 0, SINCE)
 
 
+def test_a_welcome_that_is_given_up_promises_no_events() -> None:
+    """[16] Polling begins at a later seq: what lies between was not received."""
+    session = saved()
+    session.begin_attempt()
+    session.connection_opened(0)
+    welcome = ForwarderMessages().welcome("rebased", epoch="e9", after=2)
+    assert closes(session.take_message(welcome, 0)) == [4010]
+    session.advance("e9", 40, 40)
+    assert session.live_from == 40
+
+
 # Heartbeats, credit
 
 
