@@ -7,7 +7,7 @@ rate limit, and would multiply the forwarder's own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -56,6 +56,10 @@ from forwarder.errors import (
     TruncatedResponseError,
     UnreachableError,
 )
+
+CHECK_WITHIN_S: Final = 5.0
+"""How long a start waits for Kinesis or ECS. botocore would try each address of the endpoint for
+five seconds, and wait for a reply for fifteen, before viewers could connect."""
 
 _THROTTLED: Final = frozenset(
     {
@@ -310,6 +314,22 @@ class AwsClient(Generic[_Client]):
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+async def check_in_time(call: Awaitable[_T], where: str) -> _T:
+    """Await the call that checks a service at the start, which the forwarder can do without.
+
+    Raises:
+        UnreachableError: there is no answer in time; ``where`` names the service.
+        Exception: that of the call.
+    """
+    try:
+        async with asyncio.timeout(CHECK_WITHIN_S):
+            return await call
+    except TimeoutError:
+        hint = "check the network, the proxy and --endpoint-url"
+        msg = f"{where} did not answer within {CHECK_WITHIN_S:g} s: {hint}"
+        raise UnreachableError(msg) from None
 
 
 def make_client(

@@ -7,9 +7,9 @@ records, so that a slow Kinesis delays neither the event loop nor the scans.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -17,7 +17,13 @@ from typing import Any, Final, Protocol, TypeVar
 from botocore.exceptions import ClientError
 
 from common.concurrency import wait_and_clear
-from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.cloudwatch.client import (
+    AwsClient,
+    check_in_time,
+    make_client,
+    sibling_endpoint,
+    translate,
+)
 from forwarder.cloudwatch.clock import timer_ms, wall_clock_ms
 from forwarder.cloudwatch.remedies import AwsPlace
 from forwarder.config import AwsOptions, StreamRef
@@ -27,6 +33,8 @@ from forwarder.live.receiver import LiveReceiver, PathCounts
 from forwarder.live.shards import ShardCall, ShardInfo, ShardPosition, Shards
 
 _T = TypeVar("_T")
+
+_LOG = logging.getLogger(__name__)
 
 CALLS_MAX: Final = 16
 """Concurrent calls, each of which holds a thread, a connection and up to 10 MiB."""
@@ -113,10 +121,13 @@ class KinesisReader:
 
         Raises:
             ConfigError: the stream does not exist.
-            CloudWatchError: access is denied; transient errors are ignored.
+            CloudWatchError: access is denied; transient errors are only logged.
         """
-        with suppress(ThrottledError, UnreachableError):
-            self._shards.set_shards(await self._list(), self._timer())
+        where = f"Kinesis ({self._stream})"
+        try:
+            self._shards.set_shards(await check_in_time(self._list(), where), self._timer())
+        except (ThrottledError, UnreachableError) as error:
+            _LOG.warning("%s (polling meanwhile; retrying)", error)
 
     def close(self) -> None:
         """Close the connections; running calls end on their own."""

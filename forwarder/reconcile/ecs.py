@@ -19,7 +19,13 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from common.concurrency import Backoff
-from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
+from forwarder.cloudwatch.client import (
+    AwsClient,
+    check_in_time,
+    make_client,
+    sibling_endpoint,
+    translate,
+)
 from forwarder.cloudwatch.rate_limit import DESCRIBE_RATE, CallQueue
 from forwarder.cloudwatch.remedies import AwsPlace
 from forwarder.config import AwsOptions
@@ -191,7 +197,8 @@ class EcsWatcher:
             CloudWatchError: access is denied; transient errors are only logged.
         """
         try:
-            await self._call("describe_tasks", cluster=self._cluster, tasks=[PROBE_TASK])
+            probe = self._call("describe_tasks", cluster=self._cluster, tasks=[PROBE_TASK])
+            await check_in_time(probe, f"ECS (cluster {self._cluster})")
         except (ThrottledError, UnreachableError) as error:
             self._warn(error)
 

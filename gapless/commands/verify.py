@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _PROGRESS_S: Final = 0.2
 """Shortest time between two updates of the progress line."""
 
+_LINES_S: Final = 10.0
+"""Shortest time between two lines of progress where there is no terminal, and before the first."""
+
 _NOUNS: Final = {
     "missing": "missing from the forwarder",
     "surplus": "not in CloudWatch",
@@ -153,20 +156,31 @@ def _verify(
             status.clear()
             say(text)
 
-        return run_until_signal(run(_throttled(status.show), say_above))
+        at_s = time.monotonic()
+        shown = at_most_every(_PROGRESS_S, status.show, shown_s=at_s - _PROGRESS_S)
+        said = at_most_every(_LINES_S, say, shown_s=at_s)
+        return run_until_signal(run(shown if status.is_terminal else said, say_above))
 
 
-def _throttled(show: Callable[[str], None]) -> Callable[[str], None]:
-    """Return ``show`` limited to one call in ``_PROGRESS_S``; calls between are dropped."""
-    shown_at = float("-inf")
+def at_most_every(
+    every_s: float,
+    show: Callable[[str], None],
+    *,
+    shown_s: float,
+    timer: Callable[[], float] = time.monotonic,
+) -> Callable[[str], None]:
+    """Return ``show`` limited to one call in ``every_s``; calls between are dropped.
 
-    def throttled(text: str) -> None:
-        nonlocal shown_at
-        if time.monotonic() - shown_at >= _PROGRESS_S:
-            shown_at = time.monotonic()
+    ``shown_s`` is when the last call was, by ``timer``.
+    """
+
+    def limited(text: str) -> None:
+        nonlocal shown_s
+        if timer() - shown_s >= every_s:
+            shown_s = timer()
             show(text)
 
-    return throttled
+    return limited
 
 
 def as_object(result: VerificationResult) -> dict[str, Any]:

@@ -267,7 +267,9 @@ class Verification:
                 moved = time.monotonic()
                 continue
             why = self._suspected or f"CloudWatch: {losses.upstream}"
-            self._progress(f"waiting for the forwarder's scan ({why})")
+            waited_s = time.monotonic() - moved
+            wait = f"{waited_s:.0f} of at most {PATIENCE_S:.0f} s"
+            self._progress(f"waiting for the forwarder's scan of {self._group}, {wait} ({why})")
             await asyncio.sleep(POLL_S)
         if reached is None:
             why = self._suspected or f"CloudWatch: {losses.upstream}"

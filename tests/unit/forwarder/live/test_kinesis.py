@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
+from forwarder.cloudwatch import client
 from forwarder.config import AwsOptions, StreamRef
 from forwarder.errors import AccessDeniedError, JournalError
 from forwarder.live.decoding import LiveBatch
@@ -245,6 +247,24 @@ async def test_mistakes_are_reported_at_the_start(
     await reader.check()
     await reader.check()
     reader.close()
+
+
+async def test_a_start_waits_for_kinesis_only_so_long(
+    server: ScriptedCloudWatch,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(client, "CHECK_WITHIN_S", 0.05)
+    reader = KinesisReader(StreamRef("s"), AwsOptions(endpoint_url=server.url))
+    released = threading.Event()
+    script.failures["ListShards"] = [Reply(hold=released)]
+    await reader.check()
+    assert not released.is_set()
+    released.set()
+    reader.close()
+    [line] = [one.getMessage() for one in caplog.records if "did not answer" in one.getMessage()]
+    assert line.startswith("Kinesis (kinesis:s) did not answer within 0.05 s: check the network")
 
 
 async def test_a_journal_that_can_not_be_written_ends_the_reader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from forwarder.cloudwatch import client as client_module
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
@@ -59,9 +61,13 @@ class Client:
         self.definition_error: Exception | None = None
         self.asked: list[list[str]] = []
         self.closed = False
+        self.hold: threading.Event | None = None
+        """What calls wait for."""
 
     def describe_tasks(self, *, cluster: str, tasks: list[str]) -> dict[str, Any]:
         assert cluster == "jobs"
+        if self.hold is not None:
+            self.hold.wait(240)
         self.asked.append(tasks)
         if self.error is not None:
             raise self.error
@@ -200,6 +206,21 @@ async def test_while_ecs_is_unreachable_executions_stay_open(
         await watcher.poll_once()
     assert group.executions.undecided()
     assert set(statuses(group).values()) == {"RUNNING"}
+
+
+async def test_a_start_waits_for_ecs_only_so_long(
+    client: Client,
+    group: LogGroup,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(client_module, "CHECK_WITHIN_S", 0.05)
+    client.hold = threading.Event()
+    await opened(group)
+    assert not client.hold.is_set()
+    client.hold.set()
+    [line] = [one.getMessage() for one in caplog.records if "did not answer" in one.getMessage()]
+    assert line.startswith("ECS (cluster jobs) did not answer within 0.05 s: check the network")
 
 
 async def test_it_goes_on_after_a_failure(
