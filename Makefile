@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCKER := $(VENV)-lock
 
-.PHONY: demo test check bench soak peers mutants browser container screenshots lock clean
+.PHONY: demo test check bench soak peers mutants browser container screenshots release-check lock clean
 
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
@@ -40,6 +40,9 @@ container: $(READY)
 
 screenshots: $(READY)
 	$(BIN)/python -m screenshots.build
+
+release-check: $(READY)
+	$(BIN)/python -m release.check $(ARGS)
 
 # Two steps, since pip can't check hashes and install an editable project at once.
 $(READY): pyproject.toml requirements/all.txt

@@ -85,6 +85,8 @@ def command(
         msg = "--port is the page's port: give --web with it"
         raise UsageError(msg)
     require_extra("gapless demo", "demo")
+    if forwarders > 1:
+        require_extra("gapless demo --forwarders", "postgresql")
     if web:
         require_extra("gapless demo --web", "web")
     played = None if scenario is None else find_scenario(scenario)

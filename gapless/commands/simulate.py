@@ -75,6 +75,8 @@ def command(  # noqa: PLR0913 - one an option
     Break things with 'gapless inject'. Ends with SIGTERM or Ctrl+C.
     """
     require_extra("gapless simulate", "demo")
+    if forwarders > 1:
+        require_extra("gapless simulate --forwarders", "postgresql")
     # moto is slow to import, hence imported only here.
     from simulator.main import SimulatorConfig, print_ready, run  # noqa: PLC0415
 

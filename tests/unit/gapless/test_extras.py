@@ -48,6 +48,8 @@ def run_without(extra: str, *arguments: str) -> subprocess.CompletedProcess[str]
         ("demo", "gapless demo", ["demo", "--web"]),
         ("web", "gapless demo --web", ["demo", "--web"]),
         ("demo", "gapless simulate", ["simulate"]),
+        ("postgresql", "gapless demo --forwarders", ["demo", "--forwarders", "3"]),
+        ("postgresql", "gapless simulate --forwarders", ["simulate", "--forwarders", "3"]),
         ("demo", "gapless scenario run", ["scenario", "run", "reconnect"]),
         ("postgresql", "a journal in PostgreSQL", ["journal", "postgresql://user@localhost/logs"]),
     ],
