@@ -4,7 +4,6 @@ import pytest
 
 from tests.support.fake_engine import FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
-from tui.render.line_format import stream_role
 
 
 def three(each: int = 10) -> FakeEngine:
@@ -98,13 +97,15 @@ async def test_a_stream_has_its_colour_in_the_list_and_in_the_panel() -> None:
         await screen.press("s")
         palette = screen.app._palette
         for name in ("job/a", "job/b"):
-            role = stream_role(name)
+            role = screen.app._streams_panel._role_of(name)
             listed = (screen.app.log_view._drawn(), palette.style(role).color)
             pane = [screen.app._streams_panel.pane.render_line(y) for y in range(3)]
             paned = (pane, palette.style(role, "panel").color)
             for strips, *ground in (listed, paned):
                 assert any(
-                    cell.text.startswith(name) and cell.style and cell.style.color == ground[0]
+                    cell.text.startswith((name, name[-1] + " "))
+                    and cell.style
+                    and cell.style.color == ground[0]
                     for strip in strips
                     for cell in strip
                 ), name

@@ -73,6 +73,8 @@ class StreamCounts:
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self.targets: dict[str, int] = {}
+        """The target of the first line of each stream."""
         self.others = 0
         """Lines of streams beyond ``STREAMS_MAX``."""
 
@@ -83,6 +85,7 @@ class StreamCounts:
             self.counts[name] += 1
         elif len(self.counts) < STREAMS_MAX:
             self.counts[name] = 1
+            self.targets[name] = line.target
         else:
             self.others += 1
 

@@ -186,7 +186,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
         label="help", footer_rank=0),
     KeyEntry("Ctrl+P", "command palette: every action by name", PROGRAM,
         (Action("ctrl+p", "command_palette", "Commands"),), label="menu", footer_rank=3),
-    KeyEntry("Esc", "close a panel; then stop fetching, clear the search, the filters", PROGRAM,
+    KeyEntry("Esc", "close a panel, stop fetching, clear search, then filters", PROGRAM,
         (Action("escape", "close", "Close"),)),
     KeyEntry("q Ctrl+C", "quit", PROGRAM, (Action("q,ctrl+c", "leave", "Quit"),),
         label="quit", footer_rank=0),

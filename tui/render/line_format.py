@@ -168,12 +168,6 @@ def stream_text(name: str, cells: int, *, ascii_only: bool = False) -> str:
 
 
 @lru_cache(4096)
-def stream_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
-    """The stream column with its role, and a blank."""
-    return stream_text(name, cells, ascii_only=ascii_only) + " ", stream_role(name)
-
-
-@lru_cache(4096)
 def group_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment:
     """The column of log groups with its role, and a blank; a long name's middle is left out.
 
@@ -208,7 +202,7 @@ def header_segments(columns: ColumnLayout) -> list[Segment]:
 
 
 def stream_role(name: str) -> str:
-    """The role of a stream: it depends on the name alone, so that its colour never changes."""
+    """The role of a log group's name, or of a stream's that never was on the screen."""
     return f"stream.{crc32(name.encode('utf-8', 'surrogatepass')) % STREAM_COLOURS}"
 
 

@@ -30,6 +30,7 @@ from tui.render.fields import (
     room_for_columns,
     value_text,
 )
+from tui.render.group_names import StreamNames
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.palette import Palette, Surface
 from tui.render.safe_text import MESSAGE, Segment, harmless
@@ -158,6 +159,8 @@ class StripCache:
         self._is_confirmed = is_confirmed
         self._columns = columns
         self._is_marked = is_marked
+        self.streams = StreamNames()
+        self._seen_streams: set[tuple[int, str]] = set()
         self._appearance = Appearance()
         self._cached: LRUCache[tuple[int, Surface, Segment], Cached] = LRUCache(STRIPS_MAX)
         self._now_ms = 0
@@ -228,7 +231,7 @@ class StripCache:
     def widen(self, rows: list[Row]) -> bool:
         """Widen the columns of streams and fields for these rows; whether that was needed."""
         before = self._columns
-        longest = max((len(row.stream) for row in rows if isinstance(row, Line)), default=0)
+        longest = self._note_streams(rows)
         cells = min(longest, self._stream_cells_max)
         if cells > self._columns.stream_cells:
             self._set_columns(stream_cells=cells)
@@ -236,6 +239,15 @@ class StripCache:
             self._measure_fields(rows)
             self._fit_fields()
         return self._columns is not before
+
+    def _note_streams(self, rows: list[Row]) -> int:
+        """Give new streams among these rows their colours; returns the longest name's cells."""
+        seen = {(row.target, row.stream) for row in rows if isinstance(row, Line)}
+        for row in rows if not seen <= self._seen_streams else ():
+            if isinstance(row, Line) and self.streams.add(row.target, row.stream):
+                self.forget()
+        self._seen_streams = seen
+        return max((len(self.streams.text(*one)) for one in seen), default=0)
 
     def _choose_fields(self, names: tuple[str, ...]) -> None:
         self._reader = FieldReader(names)
@@ -368,7 +380,7 @@ class StripCache:
                 "time",
             ),
             *self._group(line),
-            fmt.stream_segment(line.stream, columns.stream_cells, ascii_only=columns.ascii_only),
+            self._stream(line),
             fmt.level_segment(level),
             (" ", MESSAGE),
         ]
@@ -385,6 +397,14 @@ class StripCache:
         indent = (" " * columns.cells, MESSAGE)
         lines = [[*prefix, *first], *([indent, *other] for other in others)]
         return [fmt.clip(line, 0, appearance.width) for line in lines]
+
+    def _stream(self, line: Line) -> Segment:
+        """The column of log streams, and a blank."""
+        cells, ascii_only = self._columns.stream_cells, self._columns.ascii_only
+        text = fmt.stream_text(
+            self.streams.text(line.target, line.stream), cells, ascii_only=ascii_only
+        )
+        return text + " ", self.streams.role(line.target, line.stream)
 
     def _group(self, line: Line) -> list[Segment]:
         """The column of log groups, where there are several."""

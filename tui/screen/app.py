@@ -135,9 +135,8 @@ class ViewerApp(ThemedApp):
             () if bookmarks_path is None else saved.load_bookmarks(bookmarks_path)
         )
         view = View(engine.timeline)
-        self.log_view = LogView(
-            view, self._make_strips(bookmarks.__contains__), ascii_only=palette.ascii_only
-        )
+        strips = self._make_strips(bookmarks.__contains__)
+        self.log_view = LogView(view, strips, ascii_only=palette.ascii_only)
         self._connection_bar = ConnectionBar(palette, title)
         self._column_bar = ColumnBar(palette)
         self._problem_bar = ProblemBar(palette)
@@ -155,7 +154,9 @@ class ViewerApp(ThemedApp):
         self._side_panel = SidePanel(
             palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
         )
-        self._streams_panel = StreamsPanel(palette, engine.timeline, self._search, run)
+        self._streams_panel = StreamsPanel(
+            palette, engine.timeline, self._search, run, strips.streams
+        )
         self._patterns_panel = PatternsPanel(
             palette, engine, self._search, run, self._moment, lambda: self.display_zone
         )

@@ -31,6 +31,7 @@ from tui.lines.timeline import Timeline
 from tui.render import histogram, panel_text, units
 from tui.render import line_format as fmt
 from tui.render.detail_text import DetailText, detail_report
+from tui.render.group_names import StreamNames
 from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, ShadedRange, shades
 from tui.render.palette import Palette
 from tui.render.pattern_list import PatternTable
@@ -264,13 +265,19 @@ class StreamsPanel:
     """The list of streams with their numbers of lines; switches streams on and off."""
 
     def __init__(
-        self, palette: Palette, timeline: Timeline, search: Search, run: RunExclusively
+        self,
+        palette: Palette,
+        timeline: Timeline,
+        search: Search,
+        run: RunExclusively,
+        names: StreamNames,
     ) -> None:
-        self.pane = StreamPane(palette, self.choose)
+        self.pane = StreamPane(palette, self.choose, self._role_of)
         self.pane.display = False
         self._timeline = timeline
         self._search = search
         self._run = run
+        self._names = names
         self._streams = StreamCounts()
         self._count: LineCounter | None = None
 
@@ -304,9 +311,14 @@ class StreamsPanel:
         counts = (
             dict.fromkeys(filters.only_streams | filters.hidden_streams, 0) | self._streams.counts
         )
+        for name, target in self._streams.targets.items():
+            self._names.add(target, name)
         self.pane.show_streams(
             counts, filters.shows_stream, self._streams.others, done=self._count.is_done
         )
+
+    def _role_of(self, name: str) -> str:
+        return self._names.role(self._streams.targets.get(name, 0), name)
 
     def choose(self, action: StreamAction, name: str) -> None:
         """Show or hide a stream, show only it, or show all streams."""

@@ -440,9 +440,15 @@ class StreamPane(ListPane):
         ("a", "choose('all')", "All"),
     ]
 
-    def __init__(self, palette: Palette, choose: Callable[[StreamAction, str], None]) -> None:
+    def __init__(
+        self,
+        palette: Palette,
+        choose: Callable[[StreamAction, str], None],
+        role_of: Callable[[str], str],
+    ) -> None:
         super().__init__(palette, id="streams")
         self._choose = choose
+        self._role_of = role_of
         self._counted: list[tuple[str, int, bool]] = []
         self._others = 0
         self.border_subtitle = "Space on/off, Enter only, a all"
@@ -483,7 +489,7 @@ class StreamPane(ListPane):
         shown = fmt.stream_text(name, cells, ascii_only=self._palette.ascii_only)
         parts: tuple[Segment, ...] = (
             ("[x] " if is_on else "[ ] ", "text" if is_on else "muted"),
-            (shown, fmt.stream_role(name) if is_on else "muted"),
+            (shown, self._role_of(name) if is_on else "muted"),
             (number, "text" if is_on else "muted"),
         )
         return ListItem(name, parts)
