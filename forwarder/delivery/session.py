@@ -14,7 +14,7 @@ from typing import Final
 
 from common.ranges import Range
 from forwarder.delivery.backfill import StartPoint, ViewerBackfill
-from forwarder.delivery.declared import altered_text, is_declared_to
+from forwarder.delivery.declared import LostGaps, altered_text, is_declared_to
 from forwarder.delivery.frames import SliceReader
 from forwarder.delivery.lanes import EventCredit, Lanes, RangeRepair
 from forwarder.delivery.marks import PendingMarks
@@ -114,7 +114,7 @@ class Session:
         self._gaps_max = GAPS_MAX
         self._altered: dict[int, AlteredEvent] = {}
         self._altered_count: int | None = 0
-        self._declared_lost: list[Range] = []
+        self._lost_gaps = LostGaps(())
 
     # State, for the shell and the hub
 
@@ -302,7 +302,7 @@ class Session:
         backfill = ViewerBackfill(self.group, start)
         self._lanes = Lanes(start, backfill, self._slices, self.credit)
         lost = self._journal.lost(start.since, TIMESTAMP_MAX, self.query.filter)
-        self._declared_lost = [(one.from_, one.through) for one in lost]
+        self._lost_gaps = LostGaps(lost)
         self._repeat_gaps()
         self._repeat_ends()
         self._heartbeat_at_ms = now_ms + self._heartbeat_after_ms
@@ -480,19 +480,11 @@ class Session:
 
     def _declare_lost(self) -> None:
         """Declare events found lost since ``welcome`` as gaps that can't be repaired."""
-        times = [
-            at
-            for at in self.lanes.take_lost()
-            if not any(from_ <= at <= through for from_, through in self._declared_lost)
-        ]
+        times = self._lost_gaps.undeclared(self.lanes.take_lost())
         if not times:
             return
         self._declare(self._journal.lost(min(times), max(times), self.query.filter))
 
     def _declare(self, found: Iterable[Lost]) -> None:
         for lost in found:
-            self._declared_lost.append((lost.from_, lost.through))
-            gap_id = f"lost.{lost.from_}.{lost.through}"
-            self._add_gap(
-                GapRecord(gap_id, lost.from_, lost.through, "unrecoverable", lost.reason, 0)
-            )
+            self._add_gap(self._lost_gaps.declare(lost))
