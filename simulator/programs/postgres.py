@@ -148,6 +148,7 @@ class PostgresServer:
         self._programs = programs or find_programs(self.directory)
         self._programs.own(self.directory)
         self._data = self.directory / "data"
+        self._backup = self.directory / "backup"
         self._settings = settings
         if primary is None:
             options = ["-U", _ADMIN, "-A", "trust", "-E", "UTF8", "--no-sync"]
@@ -204,10 +205,25 @@ class PostgresServer:
 
     def follow(self, primary: PostgresServer) -> None:
         """Replace the files of a server that does not run, and start it as a standby of another."""
-        shutil.rmtree(self._data, ignore_errors=True)
-        # A process of the killed server may have written a file meanwhile.
-        shutil.rmtree(self._data, ignore_errors=True)
+        # A process of the killed server may write a file meanwhile.
+        while self._data.exists():
+            shutil.rmtree(self._data, ignore_errors=True)
         self._copy_from(primary)
+        self.start()
+
+    def save(self) -> None:
+        """Keep a backup of the present state, in place of an earlier one; the server runs."""
+        shutil.rmtree(self._backup, ignore_errors=True)
+        options = ["-h", str(self.directory), "-U", _ADMIN, "-c", "fast", "--no-sync"]
+        self._run("pg_basebackup", "-D", str(self._backup), *options)
+
+    def set_back(self) -> None:
+        """Kill the server, and start it with the backup of ``save``."""
+        self.kill()
+        # A process of the killed server may write a file meanwhile.
+        while self._data.exists():
+            shutil.rmtree(self._data, ignore_errors=True)
+        self._backup.rename(self._data)
         self.start()
 
     def remove(self) -> None:
@@ -309,6 +325,17 @@ class ReplicatedServer:
         assert self._standby is not None, "fail_over comes first"
         self._standby.follow(self._primary)
         self._primary.wait_for_standby(is_needed=True)
+
+    def save(self) -> None:
+        """Keep a backup of the primary's present state."""
+        self._primary.save()
+
+    def set_back(self) -> None:
+        """Kill both servers, and start over with the backup of ``save``."""
+        assert self._standby is not None, "start comes first"
+        self._standby.kill()
+        self._primary.set_back()
+        self.replace_standby()
 
     def remove(self) -> None:
         """Stop both servers, and delete their files."""

@@ -1,7 +1,9 @@
 """Kills owners and their database under load, while viewers roam; the oracle judges the viewers.
 
 ``python -m tests.cluster.campaign --kills 50 --pauses 20 --engine-kills 10 --promotions 5
---viewers 40`` runs the whole of it, in about half an hour.
+--viewers 40`` runs the whole of it, in about half an hour; ``--kills 0 --pauses 0 --engine-kills 0
+--promotions 0 --outages 1 --set-backs 1`` lets the database be away for a minute, and restores a
+backup of it.
 """
 
 from __future__ import annotations
@@ -57,6 +59,9 @@ class Plan(NamedTuple):
     pauses: int = 20
     engine_kills: int = 10
     promotions: int = 5
+    outages: int = 0
+    away_s: int = 60
+    set_backs: int = 0
     viewers: int = 40
     rate: int = 5
     seed: int = 1
@@ -73,12 +78,13 @@ class Found(NamedTuple):
     takeovers: list[float]
     resumptions: list[float]
     points: Counter[str]
+    set_backs: int
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing is wrong; only a database that was set back excuses ``rebased``."""
         is_right = not (self.lost or self.duplicated or self.misordered)
-        return is_right and set(self.outcomes) <= {"resumed"}
+        return is_right and set(self.outcomes) <= {"resumed", *["rebased"] * self.set_backs}
 
     def lines(self) -> list[str]:
         """The report."""
@@ -118,6 +124,7 @@ class Campaign:
         self._takeovers: list[float] = []
         self._resumptions: list[float] = []
         self._points: Counter[str] = Counter()
+        self._since = 0
         self._ledger = Ledger(moto, GROUP, STREAMS)
 
     async def run(self, say: Callable[[str], None]) -> Found:
@@ -131,8 +138,10 @@ class Campaign:
             load = stack.enter_context(Load(self._ledger, self._plan.rate))
             urls = [one.ready()["websocket"] for one in servers]
             await self._until(lambda: all(map(_is_ready, servers)), "ready servers")
-            since = now_ms() - PAST_MS
-            self._viewers = [Roamer(urls, since, first=at) for at in range(self._plan.viewers)]
+            self._since = now_ms() - PAST_MS
+            self._viewers = [
+                Roamer(urls, self._since, first=at) for at in range(self._plan.viewers)
+            ]
             await self._until(lambda: all(one.client.done for one in self._viewers), "history")
             for number, act in enumerate(self._actions(), 1):
                 await asyncio.sleep(SETTLE_S + self._rng.random())
@@ -149,6 +158,8 @@ class Campaign:
             *[self._pause_owner] * plan.pauses,
             *[self._kill_engine] * plan.engine_kills,
             *[self._promote] * plan.promotions,
+            *[self._stay_away] * plan.outages,
+            *[self._set_back] * plan.set_backs,
         ]
         self._rng.shuffle(actions)
         return actions
@@ -212,6 +223,45 @@ class Campaign:
         await asyncio.to_thread(self._engine.fail_over)
         self._resumptions += await self._until_marked(died_s, died_ms)
         await asyncio.to_thread(self._engine.replace_standby)
+
+    async def _stay_away(self) -> None:
+        """Keep the database down for long: viewers have the history, and nothing is proved."""
+        await asyncio.to_thread(self._engine.kill)
+        died_s, died_ms = time.monotonic(), now_ms()
+        # Nothing after this can be in the journal, and what is there reaches the servers soon.
+        await asyncio.sleep(SETTLE_S)
+        beats = {one: len(one.client.now.heartbeats) for one in self._viewers}
+        while time.monotonic() < died_s + self._plan.away_s:
+            for one in self._viewers:
+                one.check()
+                for mark in one.client.now.marks[-1:]:
+                    assert mark["through"] <= died_ms, "a mark of what no journal has"
+            await asyncio.sleep(LOOK_S)
+        for one, count in beats.items():
+            assert len(one.client.now.heartbeats) > count, "no heartbeats"
+            assert one.client.now.heartbeats[-1]["upstream"]["state"] == "delayed"
+        late = Roamer([self._viewers[0].client.url], self._since)
+        held = len(self._viewers[0].client.messages())
+        await self._until(lambda: len(late.client.messages()) >= held, "the history")
+        assert not late.client.done, "CloudWatch may have more"
+        await late.stop()
+        await asyncio.to_thread(self._engine.restart)
+        self._resumptions += await self._until_marked(time.monotonic(), now_ms())
+
+    async def _set_back(self) -> None:
+        """Restore an earlier state of the database: later cursors are of no use."""
+        await asyncio.to_thread(self._engine.save)
+        saved = len(self._ledger.accepted)
+        await self._until(lambda: len(self._ledger.accepted) > saved, "more events")
+        await self._until_marked(time.monotonic(), now_ms())
+        known = {one: len(one.outcomes) for one in self._viewers}
+        died_s = time.monotonic()
+        await asyncio.to_thread(self._engine.set_back)
+        await self._until(
+            lambda: all("rebased" in one.outcomes[count:] for one, count in known.items()),
+            "every viewer to start over",
+        )
+        self._resumptions += await self._until_marked(died_s, now_ms())
 
     async def _roam(self) -> None:
         """Cut a quarter of the viewers: each connects to the other server."""
@@ -309,7 +359,7 @@ class Campaign:
         outcomes = Counter(outcome for one in self._viewers for outcome in one.outcomes[1:])
         return Found(
             *(len(self._ledger.accepted), lost, duplicated, misordered, outcomes),
-            *(self._takeovers, self._resumptions, self._points),
+            *(self._takeovers, self._resumptions, self._points, self._plan.set_backs),
         )
 
 

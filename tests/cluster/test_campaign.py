@@ -18,3 +18,12 @@ async def test_nothing_is_lost_and_every_viewer_resumes() -> None:
     assert found.points.total() >= plan.kills + plan.pauses
     assert found.outcomes["resumed"] >= plan.viewers
     assert len(found.resumptions) == 2 * plan.viewers
+
+
+async def test_a_database_may_be_away_for_long_or_restored_from_a_backup() -> None:
+    nothing = Plan(kills=0, pauses=0, engine_kills=0, promotions=0)
+    # Beyond the lease.
+    found = await run(nothing._replace(outages=1, away_s=14, set_backs=1, viewers=3))
+    assert found.is_clean, found.lines()
+    assert found.outcomes["rebased"] == 3, "each viewer starts over once, and says so"
+    assert found.outcomes["resumed"] > 0
