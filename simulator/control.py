@@ -211,6 +211,7 @@ class Control:
             {
                 "seq": seq,
                 "faults": self._parts.board.describe_all(),
+                "fault_at_ms": self._parts.board.log.newest_ms,
                 "forwarder": self._parts.forwarder.describe(),
                 "scenario": self._parts.conductor.describe(),
                 "running": self._parts.writer.is_running,

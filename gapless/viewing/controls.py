@@ -12,26 +12,23 @@ from typing import Any, Final, Self
 
 from common.concurrency import in_thread
 from common.errors import GaplessError
+from gapless.viewing.session_summary import session_course, session_lines
 from simulator.client import ControlApi
 from tui.client.engine import Engine
 from tui.lines.rows import Line
 from tui.output.record import closing_entries, event_entry, record_header, verification_entries
-from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus
+from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus, VerdictStatus
 from wire.codec import encode
 
 UNJUDGED: Final = "unjudged"
 """Key of the reason that stands in place of a verdict."""
 
-_COUNTS: Final = (
-    "lost",
-    "duplicated",
-    "undeclared",
-    "misordered",
-    "unexpected",
-    "altered",
-    "marks_lied",
-)
-_ALWAYS_SHOWN: Final = ("lost", "duplicated")
+_WRONG: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
+"""Counts of a verdict that are errors at any time; losses are once the faults have ended."""
+
+SETTLE_MS: Final = 120_000
+"""How long after a fault lines may still be missing: scans of the last hours repeat each minute."""
+
 _END_STATES: Final = {"done": "done", "stopped": "stopped", "failed": "failed"}
 
 
@@ -45,8 +42,8 @@ def scenario_of(switch: str) -> str | None:
     return switch.removeprefix(SCENARIO) if switch.startswith(SCENARIO) else None
 
 
-def scenario_status(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> ScenarioStatus:
-    """Describe a scenario, and the last verdict about this screen."""
+def scenario_status(scenario: Mapping[str, Any]) -> ScenarioStatus:
+    """Describe a scenario for the screen."""
     state = str(scenario.get("state"))
     ends_s = int(scenario.get("ends_ms", 0)) / 1_000
     following = scenario.get("next") or {}
@@ -57,25 +54,29 @@ def scenario_status(scenario: Mapping[str, Any], verdict: Mapping[str, Any]) -> 
         progress=_END_STATES[state] if is_over else f"{progress}, {ends_s:.0f} s in all",
         now=str(scenario.get("error") or scenario.get("says") or scenario.get("doc") or ""),
         then=str(following.get("says", "")),
-        verdict=_verdict(verdict),
-        is_clean=verdict.get("clean") is True,
     )
 
 
-def _verdict(verdict: Mapping[str, Any]) -> str:
-    if not verdict:
-        return ""
+def verdict_status(verdict: Mapping[str, Any], *, is_settled: bool) -> VerdictStatus:
+    """Describe a verdict for the screen.
+
+    ``is_settled``: whether every fault ended long enough ago for all lines to be here. Before that
+    a missing line is no error, unless the viewer itself called its time complete.
+    """
     if UNJUDGED in verdict:
-        return str(verdict[UNJUDGED])
-    parts = [f"{verdict.get('shown')} of {verdict.get('owed')} shown"]
-    if verdict.get("pending"):
-        parts.append(f"{verdict['pending']} in flight")
-    parts += [
-        f"{verdict.get(name, 0)} {name.replace('_', ' ')}"
-        for name in _COUNTS
-        if name in _ALWAYS_SHOWN or verdict.get(name)
-    ]
-    return f"{'PASS' if verdict.get('clean') is True else 'FAIL'}: {', '.join(parts)}"
+        return VerdictStatus("", str(verdict[UNJUDGED]))
+    counts = f"{verdict.get('shown', 0):,}/{verdict.get('owed', 0):,}"
+    lost, pending = verdict.get("lost", 0), verdict.get("pending", 0)
+    wrong = [f"{verdict[one]:,} {one.replace('_', ' ')}" for one in _WRONG if verdict.get(one)]
+    if is_settled and lost:
+        wrong.insert(0, f"{lost:,} lost")
+    if wrong:
+        return VerdictStatus("FAIL", f"{', '.join(wrong)} · {counts}")
+    if lost:
+        return VerdictStatus("WAIT", f"{counts} · {lost + pending:,} not here yet")
+    if verdict.get("clean") is not True:
+        return VerdictStatus("WAIT", f"{counts} · no line is shown yet")
+    return VerdictStatus("PASS", f"{counts} · {pending:,} in flight" if pending else counts)
 
 
 WAIT_MS: Final = 20_000
@@ -115,6 +116,9 @@ class SimulatorControls:
         self._ended = threading.Event()
         self._scenario: dict[str, Any] = {}
         self._verdict: dict[str, Any] = {}
+        self._fault_at_ms: int | None = None
+        self._is_backfilled = False
+        self._began_ms = time.time_ns() // 1_000_000
 
     @property
     def names(self) -> Sequence[str]:
@@ -135,7 +139,23 @@ class SimulatorControls:
     @property
     def scenario(self) -> ScenarioStatus | None:
         """The scenario that runs, or ran last."""
-        return scenario_status(self._scenario, self._verdict) if self._scenario else None
+        return scenario_status(self._scenario) if self._scenario else None
+
+    @property
+    def verdict(self) -> VerdictStatus | None:
+        """The last verdict on this screen."""
+        if not self._verdict:
+            return None
+        return verdict_status(self._verdict, is_settled=self._is_settled())
+
+    def _is_settled(self) -> bool:
+        """Whether the history is here, no fault is on, and none was for long enough."""
+        if not self._is_backfilled:
+            return False
+        is_running = self._scenario.get("state") == "running"
+        if self._on or is_running or self._fault_at_ms is None:
+            return not (self._on or is_running)
+        return time.time_ns() // 1_000_000 - self._fault_at_ms > SETTLE_MS
 
     def judge(self, record: bytes, age_ms: int = 0) -> None:
         """Have the simulator judge what the screen shows.
@@ -152,23 +172,40 @@ class SimulatorControls:
         self._verdict = {UNJUDGED: reason}
 
     async def keep_judging(self, engine: Engine) -> None:
-        """Have the screen judged every few seconds while a scenario runs, until cancelled."""
+        """Have the screen judged every few seconds, until cancelled."""
         took_s = 0.0
         while True:
             await asyncio.sleep(max(PAUSE_S, PAUSE_FACTOR * took_s))
-            if self.scenario is None:
-                continue
             reason = reason_to_skip(engine.timeline.lines, engine.timeline.evicted)
             if reason:
                 self.skip(reason)
                 continue
             began = time.monotonic()
+            self._is_backfilled = engine.is_backfilled
             record = await _encode_record(engine)
             age_ms = round((time.monotonic() - began) * 1_000)
             # A simulator that does not answer now may answer the next time.
             with contextlib.suppress(GaplessError):
                 await in_thread(partial(self.judge, record, age_ms))
             took_s = time.monotonic() - began
+
+    async def summarise(self, engine: Engine, columns: int, *, ascii_only: bool) -> list[str]:
+        """Judge the screen for the last time; return what to print about the session.
+
+        Raises:
+            GaplessError: the simulator does not answer.
+        """
+        record = await _encode_record(engine)
+        reason = reason_to_skip(engine.timeline.lines, engine.timeline.evicted)
+        if reason:
+            self.skip(reason)
+        else:
+            await in_thread(partial(self.judge, record))
+        log = await in_thread(self._api.fault_log)
+        verdict = self.verdict
+        course = session_course(log, record, self._began_ms, time.time_ns() // 1_000_000)
+        line = "not judged" if verdict is None else verdict.line
+        return session_lines(course, line, columns, ascii_only=ascii_only)
 
     def follow(self) -> Self:
         """Follow all changes, by other clients too, until ``close``.
@@ -244,6 +281,7 @@ class SimulatorControls:
             if one.get("on"):
                 on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
         self._scenario = answer.get("scenario") or {}
+        self._fault_at_ms = answer.get("fault_at_ms")
         if self._scenario.get("state") == "running":
             on[name_of(self._scenario)] = [name_of(self._scenario)]
         self._on = on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
@@ -418,9 +419,21 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
     await record.write_last()
     if app.fault is not None:
         raise app.fault
+    if controls is not None and not viewing.in_browser:
+        await _print_summary(controls, engine)
     if app.chosen:
         return app.chosen
     return _exit_code(engine.result, app.return_code or EXIT_DONE)
+
+
+async def _print_summary(controls: SimulatorControls, engine: Engine) -> None:
+    """Print what was done in a demonstration, how the viewer took it, and the verdict."""
+    columns = shutil.get_terminal_size().columns
+    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    with suppress(GaplessError, OSError):  # a simulator that has ended is reported by the command
+        lines = await controls.summarise(engine, columns, ascii_only=ascii_only)
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
 
 
 class UnseenExecutions:

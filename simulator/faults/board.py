@@ -287,10 +287,12 @@ class Board:
             switch.turn = turn
             switch.harm = switch.fault.harm(turn)
             switch.is_on = switch.is_given_up = True
-            begun_ms = self._clock_ms()
+            begun_ms, logged_ms = self._clock_ms(), self.log.now_ms()
             if switch.harm is not None:
                 self._begin(switch.fault.name, switch.harm)
-                self.log.add("began", switch.fault.name, switch.fault.kind.type)
+                # A viewer may notice before the lever has returned, but not before the fault.
+                kind = switch.fault.kind.type
+                self.log.add("began", switch.fault.name, kind, at_ms=logged_ms)
             # On a busy machine that may take longer than the harm is to last.
             switch.starts_ms += self._clock_ms() - begun_ms
             switch.is_given_up = False

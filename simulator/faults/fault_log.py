@@ -40,11 +40,27 @@ class FaultLog:
         self._entries: deque[FaultEntry] = deque(maxlen=ENTRIES_MAX)
         self.started_ms = now_ms()
 
+    @property
+    def newest_ms(self) -> int | None:
+        """The moment of the newest entry; None before the first."""
+        return self._entries[-1].at_ms if self._entries else None
+
+    def now_ms(self) -> int:
+        """Return the present moment, as entries have it."""
+        return self._now_ms()
+
     def add(
-        self, event: Happening, name: str, kind: str, request: dict[str, Any] | None = None
+        self,
+        event: Happening,
+        name: str,
+        kind: str,
+        request: dict[str, Any] | None = None,
+        *,
+        at_ms: int | None = None,
     ) -> None:
-        """Add an entry of this moment."""
-        self._entries.append(FaultEntry(self._now_ms(), event, name, kind, request))
+        """Add an entry, of this moment unless ``at_ms`` is given."""
+        at_ms = self._now_ms() if at_ms is None else at_ms
+        self._entries.append(FaultEntry(at_ms, event, name, kind, request))
 
     def describe(self) -> dict[str, Any]:
         """The log as the control API shows it."""

@@ -7,11 +7,13 @@ from textual.widgets import OptionList
 
 from simulator.faults.board import FAULTS
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
+from tests.support.scenes import NOW_MS as SCENE_MS
+from tests.support.scenes import live
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.client.status import GapStatus
 from tui.lines.rows import Line
 from tui.render import key_bindings
-from tui.screen.ports import ControlsError, ScenarioStatus
+from tui.screen.ports import ControlsError, ScenarioStatus, VerdictStatus
 from tui.screen.widgets.faults import SWITCH_KEYS
 from wire.messages import AlteredText
 
@@ -275,17 +277,29 @@ async def test_the_fault_panel_shows_a_scenario() -> None:
         progress="step 2 of 9",
         now="They come.",
         then="They go.",
-        verdict="PASS: 5 of 5 shown, 0 lost, 0 duplicated",
-        is_clean=True,
     )
+    controls.verdict = VerdictStatus("PASS", "5/5 · 2 in flight")
     async with running(controls=controls, size=WIDE) as screen:
         await screen.settle()
         assert "They come." in screen.text, "the status line tells each step"
         await screen.press("f2")
-        for told in ("scenario storm, seed 7", "They come.", "then: They go.", "0 duplicated"):
+        for told in ("scenario storm, seed 7", "They come.", "then: They go.", "PASS 5/5 · 2 in"):
             assert told in screen.text
         await screen.press("1")
         assert controls.states["disconnect"]
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_the_verdict_stays_in_the_status_line(size: tuple[int, int]) -> None:
+    controls = FakeControls()
+    async with running(live(), controls=controls, size=size, now_ms=SCENE_MS) as screen:
+        controls.verdict = VerdictStatus("PASS", "886/889 · 3 in flight")
+        await screen.settle()
+        assert "PASS 886/889 · 3 in flight" in screen.line_with("COMPLETE to")
+        controls.verdict = VerdictStatus("FAIL", "2 lost · 886/889")
+        screen.app.show_message("The network is back. The viewer must resume at its cursor.")
+        await screen.settle()
+        assert "FAIL 2 lost · 886/889" in screen.line_with("COMPLETE to")
 
 
 async def test_the_fault_panel_shows_what_others_switch() -> None:

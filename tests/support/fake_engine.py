@@ -17,7 +17,7 @@ from tui.client.status import Status, TargetStatus
 from tui.client.target import LineSource
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
-from tui.screen.ports import ScenarioStatus
+from tui.screen.ports import ScenarioStatus, VerdictStatus
 from wire.messages import AlteredText, Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -176,6 +176,7 @@ class FakeControls:
         self.states: dict[str, bool] = dict.fromkeys(self.names, False)
         self.refreshed = 0
         self.scenario: ScenarioStatus | None = None
+        self.verdict: VerdictStatus | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -68,11 +68,23 @@ class Course:
         second.lines += len(lines)
         second.late += sum([line.late_ms > 0 for line in lines])
         second.repaired += [line.origin for line in lines].count("repair")
-        accepted = [line.ingestion_time or now_ms for line in lines]
+        accepted = [self._accepted_ms(line, now_ms) for line in lines]
         oldest = min(accepted, default=now_ms)
         if oldest < self._since_ms:
             oldest = min((one for one in accepted if one >= self._since_ms), default=now_ms)
         second.lag_ms = max(second.lag_ms, now_ms - oldest)
+
+    def _accepted_ms(self, line: Line, now_ms: int) -> int:
+        """When CloudWatch accepted an event, as far as it is known; ``now_ms``: it is not.
+
+        The live path does not name that time. The event's own timestamp stands for it, unless the
+        time was verified without the event: then it is a late one.
+        """
+        if line.ingestion_time is not None:
+            return line.ingestion_time
+        through_ms = self.verified[-1][1] if self.verified else None
+        is_late = through_ms is not None and line.timestamp <= through_ms
+        return now_ms if is_late else line.timestamp
 
     def note_verified(self, through_ms: int | None, now_ms: int) -> None:
         """Note through which time everything is verified now."""

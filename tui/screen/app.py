@@ -58,7 +58,7 @@ from tui.screen.widgets.bars import (
     StatusBar,
 )
 from tui.screen.widgets.column_chooser import ColumnChooser
-from tui.screen.widgets.faults import FaultPanel
+from tui.screen.widgets.faults import VERDICT_ROLES, FaultPanel
 from tui.screen.widgets.log_view import LogView
 from tui.screen.widgets.modals import CommandMenu, HelpPanel
 from tui.screen.widgets.picker import Picker
@@ -324,7 +324,13 @@ class ViewerApp(ThemedApp):
         message = self._message if now_ms < self._message_until_ms else self._engine.older.progress
         counts = [*self._selection_count(), *self._search.match_count()]
         self._status_bar.update(
-            status, self.log_view.place, now_ms, self.display_zone, counts, message=message
+            status,
+            self.log_view.place,
+            now_ms,
+            self.display_zone,
+            counts,
+            message=message,
+            verdict=self._verdict(),
         )
         filters = self._search.filters
         empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
@@ -343,6 +349,13 @@ class ViewerApp(ThemedApp):
         if scenario is not None and scenario.now != self._scenario_step:
             self._scenario_step = scenario.now
             self.show_message(scenario.now)
+
+    def _verdict(self) -> list[Chunk]:
+        """The simulator's verdict on this screen; never left out, whatever the width."""
+        verdict = None if self._controls is None else self._controls.verdict
+        if verdict is None:
+            return []
+        return [chunk(harmless(verdict.line), VERDICT_ROLES[verdict.word], 0, "app.faults")]
 
     def _selection_count(self) -> list[Chunk]:
         rows = len(self.log_view.selection)

@@ -7,7 +7,7 @@ and ``Controls``.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,6 +28,24 @@ class ControlsError(Exception):
     """A fault could not be switched; the text is one line with the simulator's answer."""
 
 
+class VerdictStatus(NamedTuple):
+    """The simulator's comparison of this screen with what CloudWatch accepted.
+
+    Attributes:
+        word: ``WAIT``: lines are missing that a fault holds back, or held back a moment ago;
+            empty: this screen is not judged.
+        text: The counts, or the reason.
+    """
+
+    word: Literal["PASS", "WAIT", "FAIL", ""]
+    text: str
+
+    @property
+    def line(self) -> str:
+        """Both, as one text."""
+        return f"{self.word} {self.text}".strip()
+
+
 class ScenarioStatus(NamedTuple):
     """A scenario that runs or ran, in the simulator's words.
 
@@ -36,17 +54,12 @@ class ScenarioStatus(NamedTuple):
         progress: Step and number of steps, or how it ended.
         now: What happens now, and what to watch for.
         then: The next step; empty at the end.
-        verdict: The simulator's comparison of this screen with what CloudWatch accepted; empty
-            before the first.
-        is_clean: Whether that comparison found nothing wrong.
     """
 
     title: str
     progress: str
     now: str
     then: str = ""
-    verdict: str = ""
-    is_clean: bool = False
 
 
 class Controls(Protocol):
@@ -67,6 +80,10 @@ class Controls(Protocol):
     @property
     def scenario(self) -> ScenarioStatus | None:
         """The scenario that runs, or ran last; None before the first."""
+
+    @property
+    def verdict(self) -> VerdictStatus | None:
+        """The last verdict on this screen; None before the first."""
 
     async def toggle(self, name: str) -> bool:
         """Switch a fault on or off; returns whether it is on now.

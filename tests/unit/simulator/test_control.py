@@ -61,6 +61,7 @@ def test_a_change_is_reported_at_once_and_once(client: Client, parts: Parts) -> 
     assert first == {
         "seq": 0,
         "faults": [],
+        "fault_at_ms": None,
         "running": True,
         "forwarder": {"up": False, "starts": 0, "pid": None},
         "scenario": None,

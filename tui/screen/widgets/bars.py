@@ -183,10 +183,11 @@ class StatusBar(Bar):
 
     def __init__(self, palette: Palette) -> None:
         super().__init__(palette, id="status-bar", separator=" · ")
+        self._verdict_cells = 0
 
     def has_room(self, message: str) -> bool:
         """Whether a message fits beside the completeness; True while the bar has no size yet."""
-        stays = sum(one.cells for one in self._left[:1])
+        stays = sum(one.cells for one in self._left[:1]) + self._verdict_cells
         room = self.size.width - stays - _MARGIN_CELLS
         return not self.size.width or cell_len(message) <= room
 
@@ -199,21 +200,24 @@ class StatusBar(Bar):
         counts: Sequence[Chunk] = (),
         *,
         message: str = "",
+        verdict: Sequence[Chunk] = (),
     ) -> None:
-        """Show a status and the cursor's place, with ``counts`` before the place.
+        """Show a status and the cursor's place, with ``counts`` and ``verdict`` before the place.
 
         A message is shown instead of the counts, and if need be of the place.
         """
         ascii_only = self._palette.ascii_only
+        self._verdict_cells = sum(one.cells + len(SEPARATOR) for one in verdict)
         left = status_text.completeness(status, now_ms, zone, ascii_only=ascii_only)
         right = status_text.position(place, ascii_only=ascii_only)
         if message:
             room = self.size.width - left[0].cells - _MARGIN_CELLS
+            room -= self._verdict_cells
             is_short = cell_len(message) <= room
             counts = [chunk(message if is_short else f"{fit(message, room - 1)}…", "warn")]
             right = [msgspec.structs.replace(one, rank=3) for one in right]
         name = chunk(units.zone_name(zone, now_ms), "muted", 4, "app.time")
-        self.show(left, [*counts, name, *right])
+        self.show(left, [*counts, *verdict, name, *right])
 
 
 class ChipBar(Bar):

@@ -14,7 +14,7 @@ from tui.render import line_format as fmt
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
 from tui.render.status_text import Chunk, chunk
-from tui.screen.ports import CABLE, SCENARIO, Controls, ControlsError, ScenarioStatus
+from tui.screen.ports import CABLE, SCENARIO, Controls, ControlsError, ScenarioStatus, VerdictStatus
 from tui.screen.widgets.bars import Bar
 from tui.screen.widgets.modals import Modal
 from tui.screen.widgets.panes import ListItem, ListPane, TextPane
@@ -27,6 +27,9 @@ TITLES: Final = {
     "duplicate_timestamps": "Writes many events with the same timestamp.",
 }
 """What a fault does, where the simulator's own words are too long for the list."""
+
+VERDICT_ROLES: Final = {"PASS": "ok", "WAIT": "warn", "FAIL": "bad", "": "muted"}
+"""The role of each verdict's text."""
 
 REFRESH_S: Final = 0.25
 """Interval at which the panel shows what the simulator has reported."""
@@ -145,9 +148,10 @@ class FaultPanel(Modal[None]):
             return
         pages = self.query_one("#pages", Bar)
         pages.show([self._tab("faults"), self._tab("scenarios")])
-        scenario, pane = self._controls.scenario, self.query_one("#scenario", TextPane)
-        pane.display = scenario is not None
-        pane.show("", [] if scenario is None else scenario_lines(scenario))
+        pane = self.query_one("#scenario", TextPane)
+        lines = scenario_lines(self._controls.scenario, self._controls.verdict)
+        pane.display = bool(lines)
+        pane.show("", lines)
         names, switches = self._names(self._page), self.query_one(SwitchList)
         wide = max((cell_len(_short(name)) for name in names), default=0)
         items = [self._item(place, name, wide) for place, name in enumerate(names)]
@@ -187,14 +191,18 @@ def _short(name: str) -> str:
     return harmless(name.removeprefix(SCENARIO))
 
 
-def scenario_lines(scenario: ScenarioStatus) -> list[list[Segment]]:
-    """A scenario's progress, steps and verdict, as lines of text with roles."""
-    lines: list[list[Segment]] = [
-        [(harmless(scenario.title), "key"), (f"  {harmless(scenario.progress)}", "muted")],
-        [(harmless(scenario.now), "text")],
-    ]
-    if scenario.then:
-        lines.append([("then: ", "muted"), (harmless(scenario.then), "muted")])
-    if scenario.verdict:
-        lines.append([(harmless(scenario.verdict), "ok" if scenario.is_clean else "bad")])
+def scenario_lines(
+    scenario: ScenarioStatus | None, verdict: VerdictStatus | None
+) -> list[list[Segment]]:
+    """A scenario's progress and steps, and the verdict, as lines of text with roles."""
+    lines: list[list[Segment]] = []
+    if scenario is not None:
+        lines += [
+            [(harmless(scenario.title), "key"), (f"  {harmless(scenario.progress)}", "muted")],
+            [(harmless(scenario.now), "text")],
+        ]
+        if scenario.then:
+            lines.append([("then: ", "muted"), (harmless(scenario.then), "muted")])
+    if verdict is not None:
+        lines.append([(harmless(verdict.line), VERDICT_ROLES[verdict.word])])
     return lines

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
@@ -14,13 +15,16 @@ import gapless.viewing.controls
 from common.errors import GaplessError, UsageError
 from gapless import cli
 from gapless.viewing import controls
+from gapless.viewing import controls as controls_module
 from gapless.viewing.controls import (
     LINES_MAX,
+    UNJUDGED,
     SimulatorControls,
     name_of,
     reason_to_skip,
     scenario_of,
     scenario_status,
+    verdict_status,
 )
 from simulator.client import ControlApi
 from simulator.control import Changes
@@ -28,7 +32,7 @@ from tests.support.viewer.server_messages import line
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
 from tui.lines.rows import Line
-from tui.screen.ports import Controls, ControlsError, ScenarioStatus
+from tui.screen.ports import Controls, ControlsError, ScenarioStatus, VerdictStatus
 
 
 class Board(ThreadingHTTPServer):
@@ -151,12 +155,12 @@ async def test_a_scenario_is_started_described_judged_and_stopped(board: Board) 
     assert controls.titles["scenario storm"] == "A crowd."
     story = controls.scenario
     assert story is not None
-    assert (story.title, story.verdict) == ("scenario storm, seed 1", "")
+    assert story.title == "scenario storm, seed 1"
+    before = controls.verdict
+    assert before is None
     await asyncio.to_thread(controls.judge, b"a record")
     assert board.record == b"a record"
-    story = controls.scenario
-    assert story is not None
-    assert story.is_clean
+    assert controls.verdict == VerdictStatus("PASS", "5/5 · 2 in flight")
     assert await controls.toggle("scenario storm") is False
     story = controls.scenario
     assert story is not None
@@ -286,30 +290,63 @@ def test_a_scenarios_switch() -> None:
 
 
 def test_a_running_scenario_is_described() -> None:
-    story = scenario_status(RUNNING, {})
+    story = scenario_status(RUNNING)
     assert story.title == "scenario storm, seed 7"
     assert story.progress == "step 2 of 9, 34 s in all"
     assert (story.now, story.then) == ("They come.", "They go.")
-    assert (story.verdict, story.is_clean) == ("", False)
-    assert scenario_status({**RUNNING, "says": ""}, {}).now == "A crowd."
+    assert scenario_status({**RUNNING, "says": ""}).now == "A crowd."
 
 
 def test_an_ended_scenario_is_described() -> None:
-    assert scenario_status({**RUNNING, "state": "done", "next": None}, {}).progress == "done"
-    failed = scenario_status({**RUNNING, "state": "failed", "error": "no lever"}, {})
+    assert scenario_status({**RUNNING, "state": "done", "next": None}).progress == "done"
+    failed = scenario_status({**RUNNING, "state": "failed", "error": "no lever"})
     assert (failed.progress, failed.now) == ("failed", "no lever")
 
 
-def test_the_verdict_in_words() -> None:
-    clean = {"clean": True, "shown": 5, "owed": 7, "pending": 2, "lost": 0}
-    story = scenario_status(RUNNING, clean)
-    assert story.verdict == "PASS: 5 of 7 shown, 2 in flight, 0 lost, 0 duplicated"
-    assert story.is_clean
-    story = scenario_status(
-        RUNNING, {**clean, "clean": False, "lost": 3, "marks_lied": 1, "pending": 0}
-    )
-    assert story.verdict == "FAIL: 5 of 7 shown, 3 lost, 0 duplicated, 1 marks lied"
-    assert not story.is_clean
+@pytest.mark.parametrize(
+    ("changes", "is_settled", "line"),
+    [
+        ({}, True, "PASS 886/889"),
+        ({"pending": 3}, True, "PASS 886/889 · 3 in flight"),
+        ({"lost": 3, "pending": 1, "clean": False}, False, "WAIT 886/889 · 4 not here yet"),
+        ({"lost": 3, "clean": False}, True, "FAIL 3 lost · 886/889"),
+        (
+            {"lost": 3, "duplicated": 1, "marks_lied": 2, "clean": False},
+            False,
+            "FAIL 1 duplicated, 2 marks lied · 886/889",
+        ),
+        ({"clean": False, "shown": 0}, True, "WAIT 0/889 · no line is shown yet"),
+        ({"shown": 12_345}, True, "PASS 12,345/889"),
+        ({UNJUDGED: "not judged: too many"}, True, "not judged: too many"),
+    ],
+)
+def test_the_verdict_in_words(changes: dict[str, Any], *, is_settled: bool, line: str) -> None:
+    verdict = {"clean": True, "shown": 886, "owed": 889, "pending": 0, "lost": 0, **changes}
+    assert verdict_status(verdict, is_settled=is_settled).line == line
+
+
+def test_losses_count_once_the_faults_have_ended_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    controls = SimulatorControls("http://127.0.0.1:1")
+    controls._verdict = {"clean": False, "shown": 5, "owed": 7, "lost": 2}
+    now_ms = 1_800_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: now_ms * 1_000_000)
+
+    def word(
+        *, backfilled: bool = True, on: bool = False, state: str = "", fault_at_ms: int | None
+    ) -> str:
+        controls._is_backfilled = backfilled
+        controls._on = {"latency": ["latency"]} if on else {}
+        controls._scenario = {"state": state}
+        controls._fault_at_ms = fault_at_ms
+        assert controls.verdict is not None
+        return controls.verdict.word
+
+    assert word(fault_at_ms=None) == "FAIL"
+    assert word(fault_at_ms=None, backfilled=False) == "WAIT"
+    assert word(fault_at_ms=None, on=True) == "WAIT"
+    assert word(fault_at_ms=None, state="running") == "WAIT"
+    assert word(fault_at_ms=now_ms - controls_module.SETTLE_MS) == "WAIT"
+    assert word(fault_at_ms=now_ms - controls_module.SETTLE_MS - 1) == "FAIL"
 
 
 SCENARIO = ScenarioStatus("scenario storm, seed 1", "", "now")

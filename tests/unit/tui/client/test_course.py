@@ -53,6 +53,18 @@ def test_history_has_no_lag_but_a_line_beside_it_has() -> None:
     assert entries(course, "second")[0]["lag"] == 200
 
 
+def test_the_live_path_names_no_time_of_acceptance() -> None:
+    course = Course()
+    course.count_lines([], EPOCH_MS)
+    course.note_verified(EPOCH_MS + 150, EPOCH_MS + 500)
+    pushed = [
+        msgspec.structs.replace(make_line(number, "x"), ingestion_time=None) for number in (1, 2)
+    ]
+    assert [line.timestamp - EPOCH_MS for line in pushed] == [100, 200]
+    course.count_lines(pushed, EPOCH_MS + 900)
+    assert entries(course, "second")[0]["lag"] == 700
+
+
 def test_the_newest_seconds_are_kept() -> None:
     course = Course()
     for second in range(SECONDS_MAX + 5):
