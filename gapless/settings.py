@@ -22,12 +22,31 @@ CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
 
 
 def add_variables(command: click.Command) -> None:
-    """Let every visible option of a command be read from its two variables."""
+    """Let every visible option of a command be read from its variables."""
     assert command.name is not None
-    for option in command.params:
-        if isinstance(option, click.Option) and option.name and not option.hidden:
-            name = option.name.upper()
-            option.envvar = [f"GAPLESS_{command.name.upper()}_{name}", f"GAPLESS_{name}"]
+    for option in visible_options(command):
+        names = [name.upper() for name in setting_names(option)]
+        prefixes = (f"GAPLESS_{command.name.upper()}", "GAPLESS")
+        option.envvar = [f"{prefix}_{name}" for prefix in prefixes for name in names]
+
+
+def visible_options(command: click.Command) -> list[click.Option]:
+    """Return the options of a command that its help names."""
+    return [
+        one
+        for one in command.params
+        if isinstance(one, click.Option) and one.name and not one.hidden
+    ]
+
+
+def setting_names(option: click.Option) -> list[str]:
+    """Return the names of an option as a setting, the usual one first.
+
+    They are its long forms (``allow_host``), and the name that earlier versions read.
+    """
+    assert option.name is not None
+    long = [one.removeprefix("--") for one in option.opts if one.startswith("--")]
+    return list(dict.fromkeys([*map(_name, long), option.name]))
 
 
 def settings_file(env: Mapping[str, str]) -> Path:
@@ -52,11 +71,7 @@ def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
     if not isinstance(own, dict):
         msg = f"{path}: {command.name} must be a table, written [{command.name}]"
         raise UsageError(msg)
-    known = {
-        one.name: one
-        for one in command.params
-        if isinstance(one, click.Option) and one.name and not one.hidden
-    }
+    known = {name: one for one in visible_options(command) for name in setting_names(one)}
     for key in own:
         if _name(key) not in known:
             msg = f"{path}: [{command.name}] has no setting {key!r}: see gapless {command.name} -h"
@@ -64,7 +79,9 @@ def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
     common = {key: value for key, value in settings.items() if not isinstance(value, dict)}
     merged = {_name(key): value for key, value in (*common.items(), *own.items())}
     return {
-        name: [value] if known[name].multiple and not isinstance(value, list) else value
+        str(known[name].name): (
+            [value] if known[name].multiple and not isinstance(value, list) else value
+        )
         for name, value in merged.items()
         if name in known
     }

@@ -21,15 +21,18 @@ from gapless.settings import (
 @click.option("--grep", type=EXPRESSION, multiple=True)
 @click.option("--follow/--no-follow", default=True)
 @click.option("--max-rows", type=int)
+@click.option("--allow-host", "hosts", multiple=True)
 @click.option("--while-held", hidden=True)
 def tail(
     since: int | None,
     grep: tuple[str, ...],
     follow: bool,  # noqa: FBT001 - click gives it by name
     max_rows: int | None,
+    hosts: tuple[str, ...],
     while_held: str | None,
 ) -> None:
-    click.echo(f"{since} {grep} {follow} {max_rows} {while_held}")
+    more = f" {hosts}" if hosts else ""
+    click.echo(f"{since} {grep} {follow} {max_rows} {while_held}{more}")
 
 
 add_variables(tail)
@@ -63,6 +66,19 @@ def test_flag_beats_variable_beats_file(config: Path) -> None:
 def test_a_variable_of_the_command_beats_one_of_all(config: Path) -> None:
     env = {"GAPLESS_SINCE": "2h", "GAPLESS_TAIL_SINCE": "4h"}
     assert run(file=config, env=env).startswith("14400000 ")
+
+
+@pytest.mark.parametrize("name", ["ALLOW_HOST", "TAIL_ALLOW_HOST", "HOSTS", "TAIL_HOSTS"])
+def test_a_variable_has_the_name_of_the_option_or_the_former_one(name: str) -> None:
+    assert run(env={f"GAPLESS_{name}": "a.example\nb.example"}).endswith(
+        "('a.example', 'b.example')"
+    )
+
+
+@pytest.mark.parametrize("name", ["allow-host", "allow_host", "hosts"])
+def test_a_setting_has_the_name_of_the_option_or_the_former_one(name: str, config: Path) -> None:
+    config.write_text(f'[tail]\n{name} = ["a.example"]\n')
+    assert run(file=config).endswith("('a.example',)")
 
 
 def test_hidden_options_cannot_be_set(config: Path) -> None:
