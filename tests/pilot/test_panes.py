@@ -502,3 +502,26 @@ async def test_only_the_lines_of_a_stream_by_its_field() -> None:
         assert "only stream=s/1 5" in screen.text
         await screen.press("down", "end", "up", "home", "pagedown", "escape")
         assert "log stream" not in screen.text
+
+
+async def test_the_help_has_two_columns_where_there_is_room() -> None:
+    async with running(engine_with("one"), size=(200, 60), controls=FakeControls()) as screen:
+        await screen.press("f1")
+        line = screen.line_with("list all keys")
+        assert line.index("list all keys") > 86
+        assert "freeze the screen" in screen.text
+        y = next(y for y, one in enumerate(screen.lines) if "bell, terminal" in one)
+        await screen.pilot.click(offset=(line.index("? F1"), y))
+        await screen.settle()
+        assert len(screen.app.screen_stack) == 1
+        assert "notifications (gap, error, job end): bell" in screen.text
+
+
+async def test_a_long_message_leaves_the_newest_lines_free() -> None:
+    async with running(
+        engine_with(*(f"line {number}" for number in range(60))), notifications=True
+    ) as screen:
+        screen.app.show_message("word " * 60)
+        await screen.pilot.pause()
+        assert screen.text.count("word") == 60
+        assert [line.split()[-2] for line in screen.lines[-4:-2]] == ["58", "59"]

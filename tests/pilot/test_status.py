@@ -171,7 +171,7 @@ async def test_a_message_too_long_for_the_status_line_shows_above_it(
 async def test_a_short_sparkline_stays_where_there_is_more_to_say() -> None:
     async with running() as screen:
         screen.engine.extra["volume"] = (1, 2, 4) * 20
-        screen.engine.set(upstream="delayed", lag_ms=300, rate_per_s=19.0)
+        screen.engine.set(upstream="delayed", upstream_lag_ms=12_000, lag_ms=300, rate_per_s=19.0)
         await screen.settle()
         assert screen.lines[0].rstrip().endswith("▄█▂▄█▂▄█")
         assert screen.lines[0].count("█") == 4

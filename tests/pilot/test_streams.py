@@ -144,3 +144,20 @@ async def test_disabled_chips_still_count_their_matches() -> None:
         await screen.press("ctrl+f")
         assert "only from a 11" in screen.text
         assert "11 of 31 lines" in screen.text
+
+
+async def test_streams_are_open_on_a_very_wide_screen() -> None:
+    async with running(three(), size=(200, 60)) as screen:
+        assert "3 streams" in screen.text
+        assert screen.app.log_view.has_focus
+        await screen.pilot.resize_terminal(120, 40)
+        await screen.settle()
+        assert "3 streams" not in screen.text
+        await screen.pilot.resize_terminal(200, 60)
+        await screen.settle()
+        assert "3 streams" in screen.text
+        await screen.press("escape")
+        assert "3 streams" not in screen.text
+        await screen.pilot.resize_terminal(210, 60)
+        await screen.settle()
+        assert "3 streams" not in screen.text, "the user closed it"

@@ -198,6 +198,10 @@ class TargetHistory:
 
     # State
 
+    def live_per_second(self, now_ms: int) -> float:
+        """Mean rate of new events over the last seconds, without those that came as backfill."""
+        return max(0.0, self.received.per_second(now_ms) - self.backfilled.per_second(now_ms))
+
     def lag_ms(self, now_ms: int) -> int | None:
         """From the newest live event's timestamp to its arrival."""
         if self._lag is None or now_ms - self._lag[0] > LAG_MS:
@@ -344,7 +348,7 @@ class TargetHistory:
     def _count_recovered(self, lines: int) -> list[Rule]:
         """Count the lines from the time without connection, once all of them are here."""
         if not self.outages:
-            return [self._resumed_rule(lines)]
+            return [self._resumed_rule(lines)] if lines else []
         if self.outages[-1].recovered is not None:
             return []
         self.outages[-1] = msgspec.structs.replace(self.outages[-1], recovered=lines)
@@ -517,7 +521,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
         upstream_reason="" if problem is None else problem.reason,
         upstream_lag_ms=report.upstream.lag_ms if report.upstream else None,
         lag_ms=history.lag_ms(now_ms),
-        rate_per_s=history.received.per_second(now_ms),
+        rate_per_s=history.live_per_second(now_ms),
         ends=holdings.ends,
         history=tuple(history.state_changes),
         outages=tuple(history.outages),

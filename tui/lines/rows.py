@@ -199,7 +199,7 @@ def _offline(rule: Rule) -> str:
     if rule.through_ms is None:
         return f"offline: {rule.reason}" if rule.reason else "offline"
     length = f"offline {(rule.through_ms - rule.from_ms) / 1000:.1f} s"
-    return length if rule.count is None else f"{length} · {_lines(rule.count)} recovered"
+    return f"{length} · {_lines(rule.count)} recovered" if rule.count else length
 
 
 def is_altered(reason: str) -> bool:
@@ -219,7 +219,9 @@ def _gap(rule: Rule) -> str:
         case "unrecoverable":
             return f"not recoverable: {rule.reason}"
         case "repaired":
-            return f"gap repaired · {_lines(rule.count)} recovered"
+            return (
+                f"gap repaired · {_lines(rule.count)} recovered" if rule.count else "gap repaired"
+            )
         case _:
             return f"gap {rule.state}… {rule.reason}".rstrip()
 

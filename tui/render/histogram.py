@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, tzinfo
+from math import ceil, log1p
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +16,10 @@ from tui.render.safe_text import Segment
 
 Kind = Literal["gap", "offline", "backfill", ""]
 """``gap``: lines may be missing; ``offline``: no connection; ``backfill``: received afterwards."""
+
+FLAT_RATIO: Final = 15
+"""Ratio of the highest column to the middle one from which on the scale is logarithmic: of three
+rows, the middle column would fill less than a quarter of one."""
 
 MARGIN_CELLS: Final = 9
 """Width of the labels before the columns."""
@@ -63,6 +68,12 @@ class Plot(msgspec.Struct, frozen=True):
 
     step_ms: int
     columns: tuple[Column, ...]
+
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether bars have logarithmic heights, since one peak would flatten the rest."""
+        filled = sorted(one.counts.lines for one in self.columns if one.counts.lines)
+        return bool(filled) and filled[len(filled) // 2] * FLAT_RATIO <= filled[-1]
 
     def index_at(self, moment_ms: int) -> int | None:
         """Index of the column that contains a time; None if no column does."""
@@ -160,10 +171,11 @@ def draw(
     """
     columns = plotted.columns
     top = max((one.counts.lines for one in columns), default=0)
+    heights = list(zip(columns, _heights(plotted, rows * _ROWS_EIGHTHS, top), strict=True))
     lines: list[list[Segment]] = []
     for row in reversed(range(rows)):
         label = units.number(top) if row == rows - 1 else ""
-        bars = [_bar(one, row, rows, top, ascii_only=ascii_only) for one in columns]
+        bars = [_bar(one, row, height, ascii_only=ascii_only) for one, height in heights]
         lines.append([_label(label), *_joined(bars)])
     errors = [one.counts.errors for one in columns]
     warnings = [one.counts.warnings for one in columns]
@@ -193,10 +205,31 @@ def _label(text: str) -> Segment:
     return f"{text:>{MARGIN_CELLS - 1}} ", "muted"
 
 
-def _bar(column: Column, row: int, rows: int, top: int, *, ascii_only: bool) -> Segment:
+def _heights(plotted: Plot, full: int, top: int) -> Iterator[int]:
+    """Heights of the bars; ``full`` is that of the highest, which stands for ``top`` lines."""
+    is_logarithmic = plotted.is_logarithmic
+    for column in plotted.columns:
+        lines = column.counts.lines
+        if is_logarithmic:
+            yield ceil(full * log1p(lines) / log1p(top))
+        else:
+            yield -(-lines * full // top) if top else 0
+
+
+def legend(plotted: Plot, *, ascii_only: bool = False) -> list[Segment]:
+    """The scale, and what the colours of bars mean, from the bottom of a bar upwards."""
+    full = "#" if ascii_only else "█"
+    kinds = (("bar.error", "errors"), ("bar.warn", "warnings"), ("bar.line", "other lines"))
+    shown = [("log scale  ", "warn")] if plotted.is_logarithmic else []
+    shown += [part for role, text in kinds for part in ((full, role), (f" {text}  ", "muted"))]
+    for kind, text in (("gap", "gap or offline  "), ("backfill", "backfill")):
+        shown += [(_SHADES[kind][ascii_only], f"shade.{kind}"), (f" {text}", "muted")]
+    return shown
+
+
+def _bar(column: Column, row: int, full: int, *, ascii_only: bool) -> Segment:
     """One cell of a bar: errors at the bottom, then warnings, then other lines."""
     counts = column.counts
-    full = -(-counts.lines * rows * _ROWS_EIGHTHS // top) if top else 0
     fill = min(_ROWS_EIGHTHS, full - row * _ROWS_EIGHTHS)
     if fill <= 0:
         return _SHADES[column.kind][ascii_only], f"shade.{column.kind}"

@@ -126,7 +126,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
     KeyEntry("h", "histogram: volume over time by level, gaps, backfills", VIEW,
         (Action("h", "histogram", "Histogram"),), label="histogram", footer_rank=10,
         difference="less: help; lnav: i"),
-    KeyEntry("P", "patterns: lines grouped by their words; new and gone ones", VIEW,
+    KeyEntry("P", "patterns: lines grouped by words; what is new or gone", VIEW,
         (Action("P", "patterns", "Patterns"),), label="patterns", footer_rank=9,
         difference="lnav: toggles pretty-printing"),
     KeyEntry("t", "time column: UTC, local, relative, since the row above", VIEW,

@@ -19,6 +19,7 @@ import msgspec
 from rich.cells import cell_len
 
 from common.patterns import Pattern
+from tui.lines.levels import level_named
 from tui.lines.rows import Rule, describe
 from tui.lines.structure import Structure
 from tui.render import units
@@ -211,6 +212,24 @@ def level_segment(level: str | None) -> Segment:
     if level is None:
         return " ", MESSAGE
     return _LETTERS[level], f"level.{level}"
+
+
+_LEADING_WORD: Final = re.compile(r"[\[(<]?([A-Za-z]{3,13})[\])>]?:?(?:\s+|$)", re.ASCII)
+
+
+def colour_level(segments: list[Segment], level: str | None) -> tuple[list[Segment], bool]:
+    """Colour the word for the level that a message begins with; whether there is one.
+
+    Such a line does not need a letter for it as well.
+    """
+    text, role = segments[0] if level is not None and segments else ("", MESSAGE)
+    found = _LEADING_WORD.match(text)
+    if found is None or level_named(found[1]) != level:
+        return segments, False
+    if role.startswith("sgr:"):
+        return segments, True  # it has a colour of its own
+    end = found.end()
+    return [(text[:end], f"level.{level}"), (text[end:], role), *segments[1:]], True
 
 
 def message_segments(

@@ -56,7 +56,7 @@ _EXPRESSIONS: Final = (
     ("/regex/", "matches a regular expression (RE2)"),
     ("name=value", "has this field; also != > >= < <=; numbers as numbers"),
     ("name~text", "its field contains a text; name~/regex/: matches"),
-    ("level>=warn", "has this level or above; stream=, group=, origin=, pattern= too"),
+    ("level>=warn", "this level or above; stream=, group=, origin=, pattern="),
     ("!x", "does not match x"),
     ("a>5 text !b=c", "all of them match: blanks divide beside a comparison"),
 )
@@ -290,6 +290,13 @@ def rule_report(rule: Rule, zone: tzinfo = UTC) -> Text:
 def help_report(*, with_simulator: bool) -> Text:
     """The help: keys, mouse, signs, status line, and differences from other viewers."""
     return [line for line, _ in _help(with_simulator=with_simulator)]
+
+
+def help_break(*, with_simulator: bool) -> int:
+    """The number of the line with which the second of two equal columns of the help begins."""
+    lines = help_report(with_simulator=with_simulator)
+    headings = [at + 1 for at, line in enumerate(lines) if not line]
+    return min(headings, key=lambda at: abs(len(lines) - 2 * at))
 
 
 def help_actions(*, with_simulator: bool) -> dict[int, str]:

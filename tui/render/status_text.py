@@ -86,6 +86,10 @@ PROBLEM_LINES_MAX: Final = 3
 _REASON_CHARS: Final = 600
 _PATTERN_CHARS: Final = 24
 """Longest filter pattern in the status line; the connection panel has all of it."""
+DELAY_SHOWN_MS: Final = 10_000
+"""Delay of CloudWatch from which on the user must know of it. A shorter one is no longer than the
+time between two marks, and no line is missed because of it; the connection panel shows it."""
+
 _STALE_MS: Final = 30_000
 """Age from which the verified time is shown with its age; marks arrive every ten seconds."""
 
@@ -117,9 +121,9 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
         chunks.append(chunk(harmless(detail), "strong" if state != "quiet" else "muted", 1))
     if state == "reconnecting" and affected[0].detail:
         chunks.append(chunk(harmless(affected[0].detail), "muted", 4))
-    upstream = {target.upstream for target in counted} - {None, "ok"}
+    upstream = _upstream(counted)
     if upstream and problem is None:
-        chunks.append(chunk(f"CloudWatch {', '.join(sorted(map(str, upstream)))}", "warn", 2))
+        chunks.append(chunk(f"CloudWatch {upstream}", "warn", 2))
     changing = [
         f"{units.number(count)} {word}"
         for count, word in ((status.joining, "joining"), (status.left, "deleted"))
@@ -128,6 +132,15 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
     if changing:
         chunks.append(chunk(", ".join(changing), "muted", 3))
     return chunks
+
+
+def _upstream(targets: Sequence[TargetStatus]) -> str:
+    """What CloudWatch does that the user must know; empty if that is nothing."""
+    delays = [one.upstream_lag_ms or 0 for one in targets if one.upstream == "delayed"]
+    found = {str(one.upstream) for one in targets} - {"None", "ok", "delayed"}
+    if max(delays, default=0) >= DELAY_SHOWN_MS:
+        found.add(f"delayed {_whole(max(delays))}")
+    return ", ".join(sorted(found))
 
 
 def _waiting(status: Status) -> str:

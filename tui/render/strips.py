@@ -361,6 +361,13 @@ class StripCache:
     def _line(self, line: Line, previous: Row | None) -> list[list[Segment]]:
         columns, appearance = self._columns, self._appearance
         level = self._level_of(line)
+        cells = max(1, appearance.width - columns.cells)
+        without: Collection[str] = ()
+        fields: list[Segment] = []
+        if columns.fields:
+            fields, without = self._fields(line)
+        rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
+        message, begins_with_level = self._message(line, level, cells, rows, without)
         prefix = [
             fmt.gutter(
                 line.origin,
@@ -381,16 +388,10 @@ class StripCache:
             ),
             *self._group(line),
             self._stream(line),
-            fmt.level_segment(level),
+            fmt.level_segment(None if begins_with_level and not appearance.left else level),
             (" ", MESSAGE),
+            *fields,
         ]
-        without: Collection[str] = ()
-        if columns.fields:
-            fields, without = self._fields(line)
-            prefix += fields
-        cells = max(1, appearance.width - columns.cells)
-        rows = fmt.WRAPPED_ROWS_MAX + 1 if appearance.wrapped else 1
-        message = self._message(line, level, cells, rows, without)
         if not appearance.wrapped:
             return [self._fitted(prefix + fmt.clip(message, appearance.left, cells))]
         first, *others = fmt.wrap(message, cells, words=True)
@@ -439,7 +440,8 @@ class StripCache:
         if pattern is None or self._appearance.wrapped:
             return left
         without = self._fields(line)[1] if self._columns.fields else ()
-        text = "".join(one for one, _ in self._message(line, None, _SOUGHT_CELLS, 1, without))
+        message, _ = self._message(line, None, _SOUGHT_CELLS, 1, without)
+        text = "".join(one for one, _ in message)
         spans = pattern.spans(text)
         if not spans:
             return left
@@ -451,10 +453,10 @@ class StripCache:
 
     def _message(
         self, line: Line, level: str | None, cells: int, rows: int, without: Collection[str]
-    ) -> list[Segment]:
-        """What is drawn of a message on ``rows`` screen rows of ``cells`` cells.
+    ) -> tuple[list[Segment], bool]:
+        """What is drawn of a message on ``rows`` screen rows; whether its level comes first.
 
-        ``without`` are names of fields that have columns.
+        A row has ``cells`` cells. ``without`` are names of fields that have columns.
         """
         appearance, ascii_only = self._appearance, self._columns.ascii_only
         chars_max = _CHARS_PER_CELL * (appearance.left + cells * rows) + 256
@@ -473,9 +475,10 @@ class StripCache:
                 # A match may go on beyond the edge. A newline takes a cell beside its row's.
                 cells_max=chars_max if appearance.pattern else appearance.left + (cells + 1) * rows,
             )
+        message, begins_with_level = fmt.colour_level(message, level)
         if appearance.pattern is not None:
             message = fmt.highlight(message, appearance.pattern)
-        return message
+        return message, begins_with_level
 
     def _fitted(self, line: list[Segment]) -> list[Segment]:
         """A line, clipped only if the screen is narrower than the columns before the message."""
@@ -486,6 +489,9 @@ class StripCache:
         columns, width = self._columns, self._appearance.width
         zone = columns.zone if columns.time is TimeMode.LOCAL else None
         text, role = fmt.rule_text(rule, zone)
+        names_group = rule.kind in ("joined", "left")
+        if rule.target is not None and rule.target < len(self._groups) and not names_group:
+            text = f"{self._groups[rule.target]}: {text}"
         line = fmt.rule_segments(text, role, width, ascii_only=columns.ascii_only)
         return fmt.clip(line, 0, width)
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
 
+from textual import events
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.containers import Container
@@ -69,6 +70,9 @@ COPY_BYTES_MAX: Final = 512 << 10
 
 FRAME_S: Final = 1 / 60
 """Shortest time between two drawings; the engine already batches changes 30 times a second."""
+
+SIDE_BY_SIDE_CELLS: Final = 200
+"""Width from which on the streams are open beside the log: lines still have 140 cells."""
 
 TICK_S: Final = 0.25
 """Redraw interval for values that depend on the clock alone: waits and ages."""
@@ -164,6 +168,7 @@ class ViewerApp(ThemedApp):
             palette, engine, self._search, self._navigation.to_moment, run, now
         )
         self.log_view.set_time_mode(time_mode)
+        self._is_side_by_side = False
         self._pending = Change()
         self._signals: TerminationSignals | None = None
         self._scenario_step = ""
@@ -221,6 +226,17 @@ class ViewerApp(ThemedApp):
         yield self._status_bar
         yield self._prompt
         yield self._key_bar
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Open the streams beside the log on a screen that is wide enough, until it is narrower."""
+        is_wide = event.size.width >= SIDE_BY_SIDE_CELLS
+        if is_wide == self._is_side_by_side:
+            return
+        self._is_side_by_side = is_wide
+        if is_wide and not self._side_panel.is_open and not self._streams_panel.is_open:
+            self._streams_panel.show()
+        elif not is_wide and not self._streams_panel.pane.has_focus:
+            self._streams_panel.close()
 
     async def on_mount(self) -> None:
         """Start the engine, once there is a screen to show its lines on."""
@@ -694,9 +710,9 @@ class ViewerApp(ThemedApp):
             return
         panels = (
             self._side_panel,
-            self._streams_panel,
             self._patterns_panel,
             self._histogram_panel,
+            self._streams_panel,  # the last, since it may have opened by itself
         )
         if any(panel.close() for panel in panels):
             self.log_view.focus()

@@ -10,8 +10,10 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import ClassVar, Final, Literal
 
+from rich.text import Text
 from textual import events
 from textual.binding import BindingType
+from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -78,11 +80,6 @@ class Histogram(Widget, can_focus=True):
         self._at_ms: int | None = None
         self._zoom = 0
         self._lines: list[list[Segment]] = []
-        self.border_subtitle = (
-            "arrows jump, + - zoom, Esc closes"
-            if palette.ascii_only
-            else "← → jump · + - zoom · Esc closes"
-        )
 
     @property
     def text(self) -> str:
@@ -115,7 +112,7 @@ class Histogram(Widget, can_focus=True):
     def set_palette(self, palette: Palette) -> None:
         """Use the colours of another theme."""
         self._palette = palette
-        self.refresh()
+        self._render_plot()
 
     def on_resize(self) -> None:
         """Fit the columns to the new width."""
@@ -150,6 +147,13 @@ class Histogram(Widget, can_focus=True):
         line = self._lines[y] if y < len(self._lines) else []
         return Strip(self._palette.cells(fmt.clip(line, 0, width), "panel"), width)
 
+    def _show_legend(self) -> None:
+        ascii_only = self._palette.ascii_only
+        parts = histogram.legend(self._plot, ascii_only=ascii_only)
+        cells = self._palette.cells(parts, "panel")
+        legend = Text.assemble(*((text, style or "") for text, style, _ in cells))
+        self.border_subtitle = Content.from_rich_text(legend)
+
     def _move_to(self, moment_ms: int) -> None:
         self._at_ms = moment_ms
         self._draw()
@@ -169,7 +173,8 @@ class Histogram(Widget, can_focus=True):
         ascii_only = self._palette.ascii_only
         self._lines = histogram.draw(plotted, rows, cursor, self._zone, ascii_only=ascii_only)
         step = units.duration(plotted.step_ms).replace(".0 s", " s")
-        title = [f"{step} per column" if plotted.columns else "no lines yet", self._note]
+        title = [f"{step} per column" if plotted.columns else "no lines yet"]
+        title.append(self._note)
         title += (
             []
             if cursor is None
@@ -177,10 +182,11 @@ class Histogram(Widget, can_focus=True):
         )
         separator = " - " if ascii_only else " · "
         self.border_title = separator.join(one for one in title if one)
+        self._show_legend()
         self.refresh()
 
 
-Content = Literal["detail", "connection"]
+Topic = Literal["detail", "connection"]
 
 _HINT: Final = "Tab, then arrows scroll; Esc closes"
 _VALUES_HINT: Final = "Tab, then f only this, x without; Esc closes"
@@ -201,13 +207,13 @@ class SidePanel:
         self.pane = TextPane(palette, id="pane", choose=choose)
         self.pane.border_subtitle = _HINT
         self.pane.display = False
-        self._content: Content | None = None
+        self._content: Topic | None = None
         self._engine = engine
         self._current = current
         self._clock = clock
         self._zone = zone
 
-    def toggle(self, content: Content) -> None:
+    def toggle(self, content: Topic) -> None:
         """Open with this content, or close if it is open with it."""
         self._content = None if self._content == content else content
         self.pane.display = self._content is not None
@@ -215,13 +221,18 @@ class SidePanel:
             self.pane.border_subtitle = _HINT
         self.refresh(content, from_top=True)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the panel is open."""
+        return self._content is not None
+
     def close(self) -> bool:
         """Close the panel; returns whether it was open."""
         was_open, self._content = self._content is not None, None
         self.pane.display = False
         return was_open
 
-    def refresh(self, content: Content, *, from_top: bool = False) -> None:
+    def refresh(self, content: Topic, *, from_top: bool = False) -> None:
         """Fill the pane again if it is open with this content, and scroll to the top if asked."""
         if self._content != content:
             return
@@ -283,13 +294,22 @@ class StreamsPanel:
 
     def open(self) -> None:
         """Show the streams, and start counting their lines."""
+        self.show()
+        self.pane.focus()
+
+    def show(self) -> None:
+        """Show the streams as ``open`` does, but without the focus."""
         self._streams = StreamCounts()
         count = self._count = LineCounter(self._timeline, self._streams.add)
         count.step()
         self.pane.display = True
-        self.pane.focus()
         self.refresh()
         self._run(partial(count_all_lines, count, lambda: self._count is count), "streams")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the panel is open."""
+        return self._count is not None
 
     def close(self) -> bool:
         """Close the panel; returns whether it was open."""

@@ -6,6 +6,7 @@ closes would remove the screen below it, and raise an exception at the last one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -14,13 +15,14 @@ from textual.app import ComposeResult, ScreenStackError
 from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.command import CommandList, CommandPalette, SearchIcon
+from textual.containers import Horizontal
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.widgets import Button, Input, OptionList
 
 from tui.render.palette import Palette
-from tui.render.panel_text import help_actions, help_report
+from tui.render.panel_text import help_actions, help_break, help_report
 from tui.screen.widgets.panes import TextPane, adapt_scrollbar
 
 
@@ -61,6 +63,10 @@ class Modal(ModalScreen[ScreenResultType]):
         return self.is_mounted and all(self.query(one) for one in selectors)
 
 
+TWO_COLUMNS_CELLS: Final = 172
+"""Width from which on the help has two columns, each as wide as its longest rows."""
+
+
 class HelpPanel(Modal[str]):
     """Every key and sign; the log goes on behind. Its result is the action that was clicked."""
 
@@ -79,23 +85,39 @@ class HelpPanel(Modal[str]):
         """Lay out the pane."""
         pane = TextPane(self._palette, id="help")
         pane.border_subtitle = "arrows scroll, a click on a key does it, Esc closes"
-        yield pane
+        if self.app.size.width < TWO_COLUMNS_CELLS:
+            yield pane
+        else:
+            with Horizontal(id="help-columns"):
+                yield pane
+                yield TextPane(self._palette, id="help-more")
 
     def on_mount(self) -> None:
         """Fill the pane."""
-        for pane in self.query(TextPane):  # none if the help was closed already
-            pane.show("help", help_report(with_simulator=self._controls), from_top=True)
+        for pane, (first, end) in self._parts():  # none if the help was closed already
+            lines = help_report(with_simulator=self._controls)[first:end]
+            pane.show("" if first else "help", lines, from_top=True)
 
     def on_click(self, event: events.Click) -> None:
         """Close, and run the action of the key that was clicked: the mouse reaches every action."""
-        pane = self.query_one(TextPane)
-        action = help_actions(with_simulator=self._controls).get(pane.line_at(event))
-        if action is not None:
-            self.dismiss(action)
+        actions = help_actions(with_simulator=self._controls)
+        for pane, (first, _) in self._parts():
+            line = pane.line_at(event)
+            action = None if line < 0 else actions.get(first + line)
+            if action is not None:
+                self.dismiss(action)
 
     def action_by(self, lines: int) -> None:
         """Scroll by lines."""
-        self.query_one(TextPane).scroll_relative(y=lines, animate=False)
+        for pane in self.query(TextPane):
+            pane.scroll_relative(y=lines, animate=False)
+
+    def _parts(self) -> Iterable[tuple[TextPane, tuple[int, int | None]]]:
+        """The panes, and the lines of the help that each shows: the first, and behind the last."""
+        panes = list(self.query(TextPane))
+        middle = help_break(with_simulator=self._controls)
+        ranges = [(0, None)] if len(panes) < 2 else [(0, middle), (middle, None)]  # noqa: PLR2004
+        return zip(panes, ranges, strict=False)
 
 
 _TYPED: Final = (Input.Changed, Input.Submitted, OptionList.OptionSelected, Button.Pressed)

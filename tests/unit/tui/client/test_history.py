@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
 from tests.support.viewer.server_messages import (
@@ -257,6 +258,23 @@ def test_events_are_counted_by_the_second() -> None:
     assert seconds[-4:] == (7, 0, 6, 0)
     assert volume.per_second(1_003_500) == pytest.approx(13 / 5)
     assert sum(volume.by_second(2_000_000)) == 0
+
+
+def test_the_rate_is_that_of_live_lines() -> None:
+    history = connected()
+    backfilled = [msgspec.structs.replace(line(at), origin="backfill") for at in range(1, 90)]
+    history.take_effects([Stored([*backfilled, line(100), line(101)], [])], NOW)
+    assert history.live_per_second(NOW + 1_000) == pytest.approx(2 / 5)
+
+
+def test_no_rule_says_that_no_lines_came_since() -> None:
+    history = new_history()
+    history.attempt_began(1, NOW)
+    assert history.take_effects([Welcomed("resumed", "e1", again=False), CaughtUp(0)], NOW) == []
+    history = new_history()
+    history.attempt_began(1, NOW)
+    rules = history.take_effects([Welcomed("resumed", "e1", again=False), CaughtUp(2)], NOW)
+    assert [rule.kind for rule in rules] == ["resumed"]
 
 
 SNAPSHOT_NOW = 50_000

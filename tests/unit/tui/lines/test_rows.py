@@ -46,7 +46,9 @@ def test_texts_of_rules() -> None:
         "1,000 lines not in memory: not searched, refetched when you scroll here"
     )
     assert said("end", reason="execution one", state="FAILED") == "execution one FAILED"
-    assert said("resumed", count=0) == "0 lines since you left"
+    assert said("resumed", count=7) == "7 lines since you left"
+    assert said("gap", state="repaired", count=0) == "gap repaired"
+    assert said("offline", through_ms=9_000, count=0).endswith(" s")
 
 
 def test_keys_are_ordered_by_time_then_id_then_target() -> None:

@@ -173,6 +173,31 @@ def test_columns_have_round_lengths(seconds: int, step_ms: int) -> None:
     assert plotted.step_ms == step_ms
 
 
+def test_one_peak_does_not_flatten_the_rest() -> None:
+    def heights(*lines: int) -> list[int]:
+        volume = counted(*(at for at, count in enumerate(lines) for _ in range(count)))
+        plotted = histogram.plot(volume, len(lines))
+        shown = histogram.draw(plotted, 3, None)[:3]
+        bars = zip(*("".join(part for part, _ in row[1:]) for row in shown), strict=True)
+        return [sum(" ▁▂▃▄▅▆▇█".index(cell) for cell in bar) for bar in bars]
+
+    assert heights(2, 4, 8) == [6, 12, 24]
+    flat = heights(3, 3, 3, 600)
+    assert flat == [6, 6, 6, 24]
+    assert heights(40, 40, 40, 600) == [14, 14, 14, 24]
+    assert heights(41, 41, 41, 600) == [2, 2, 2, 24], "not so flat"
+
+
+def test_the_legend_names_colours_and_scale() -> None:
+    def said(*lines: int) -> str:
+        volume = counted(*(at for at, count in enumerate(lines) for _ in range(count)))
+        return "".join(part for part, _ in histogram.legend(histogram.plot(volume, len(lines))))
+
+    assert said(1, 1) == "█ errors  █ warnings  █ other lines  ░ gap or offline  ░ backfill"
+    assert said(1, 1, 90).startswith("log scale  █ errors")
+    assert "".join(part for part, _ in histogram.legend(Plot(1, ()), ascii_only=True)).isascii()
+
+
 @pytest.mark.parametrize(
     ("column", "said"),
     [

@@ -81,6 +81,13 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
         ({"state": "failed", "detail": "HTTP 404"}, " ✕ FAILED  | HTTP 404", "badge.bad"),
         ({"state": "ended"}, " ■ ENDED ", "badge.quiet"),
         ({"upstream": "throttled"}, " ● LIVE  | CloudWatch throttled", "badge.accent"),
+        ({"upstream": "delayed", "upstream_lag_ms": 9_999}, " ● LIVE ", "badge.accent"),
+        ({"upstream": "delayed", "upstream_lag_ms": None}, " ● LIVE ", "badge.accent"),
+        (
+            {"upstream": "delayed", "upstream_lag_ms": 12_400},
+            " ● LIVE  | CloudWatch delayed 12 s",
+            "badge.accent",
+        ),
         (
             {"upstream": "unreachable", "upstream_code": "credentials_expired"},
             " ✕ CREDENTIALS EXPIRED ",

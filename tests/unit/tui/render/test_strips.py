@@ -34,7 +34,7 @@ def text(strips: StripCache, row: Row, previous: Row | None = None) -> str:
 
 def test_a_line() -> None:
     shown = text(make(), make_line(1, "ERROR boom"))
-    assert shown.rstrip() == " 12:00:00.100 w/app/7c1e09 E ERROR boom"
+    assert shown.rstrip() == " 12:00:00.100 w/app/7c1e09   ERROR boom"
     assert len(shown) == 80
 
 
@@ -190,3 +190,43 @@ def test_the_column_of_log_groups() -> None:
     assert text(strips, second).startswith(" 12:00:00.100 us-e…s-import w/app/7c1e09   x")
     strips.set_groups([])
     assert text(strips, first).startswith(" 12:00:00.100 w/app/7c1e09   x")
+
+
+@pytest.mark.parametrize(
+    ("message", "letter"),
+    [
+        ("INFO placed", " "),
+        ("[WARN] placed", " "),
+        ("error: placed", " "),
+        ("\x1b[31mERROR\x1b[0m placed", " "),
+        ('{"level": "warn", "msg": "WARN placed"}', " "),
+        ('{"level": "warn", "msg": "placed"}', "W"),
+        ("12:00 INFO placed", "I"),
+        ("information", " "),
+    ],
+)
+def test_a_level_is_shown_once(message: str, letter: str) -> None:
+    shown = text(make(), make_line(1, message))
+    assert shown[27] == letter
+    if letter == " ":
+        return
+    assert text(make(left=3), make_line(1, "INFO placed"))[27] == "I", "the word is scrolled away"
+
+
+def test_the_word_for_a_level_is_coloured() -> None:
+    (strip,) = make().strips(make_line(1, "ERROR boom"), None)
+    palette = Palette(ThemeTones.of({}, dark=True))
+    word = next(segment for segment in strip if segment.text.startswith("ERROR"))
+    assert word.style == palette.style("level.error")
+
+
+def test_rules_name_their_log_group_where_there_are_several() -> None:
+    strips = make()
+    rule = make_rule(1, EPOCH_MS, "gap", state="repaired", count=2)
+    assert text(strips, rule).startswith("── gap repaired")
+    strips.set_groups(["web", "api"])
+    assert text(strips, rule).startswith("── web: gap repaired")
+    joined = make_rule(1, EPOCH_MS, "joined", target=1, reason="log group api joined")
+    assert text(strips, joined).startswith("── log group api joined")
+    everywhere = make_rule(1, EPOCH_MS, "evicted", target=None, count=2)
+    assert text(strips, everywhere).startswith("── 2 lines not in memory")
