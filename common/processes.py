@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import queue
@@ -321,3 +322,24 @@ def _die_with_parent() -> Callable[[], None] | None:
             os._exit(1)  # the parent died before the kernel knew of the tie
 
     return tie
+
+
+@functools.cache
+def _trim() -> Callable[[int], int] | None:
+    """The C library's ``malloc_trim``; None: it has none, as on macOS and Alpine Linux."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    return lambda spare: int(trim(spare))
+
+
+def return_free_memory() -> None:
+    """Return freed memory to the system; takes some milliseconds.
+
+    The C library returns by itself only what is freed at the end of its heap.
+    """
+    trim = _trim()
+    if trim is not None:
+        trim(0)

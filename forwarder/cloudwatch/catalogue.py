@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from fnmatch import fnmatchcase
 from functools import partial
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.reader import CloudWatch, RetryPolicy, is_arn
 from forwarder.errors import CloudWatchError, ScanStuckError
+from forwarder.targets import common_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 DESCRIBE_LIMIT: Final = 50
 """Largest page of DescribeLogGroups and DescribeLogStreams."""
+
+LOOKED_UP_ALONE_MAX: Final = 2
+"""Most log groups that are looked up with a call each; more are listed together."""
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 
@@ -102,7 +107,8 @@ async def describe_log_groups(
         return found, answer.get("nextToken")
 
     groups: list[GroupInfo] = []
-    async with aclosing(_paged(cloudwatch, ask)) as pages:
+    # Before the lookups of single log groups: one call answers for many, and viewers wait for it.
+    async with aclosing(_paged(cloudwatch, ask, priority=Priority.POLL)) as pages:
         count = 0
         async for page in pages:
             groups += page
@@ -176,20 +182,44 @@ async def find_group(cloudwatch: CloudWatch, group: str) -> GroupInfo | None:
         name, account = group.split(":", 6)[6], group.split(":")[4]
         found = await describe_log_groups(cloudwatch, prefix=name, account=account)
         return next((one for one in found if one.arn == group), None)
-    found = await describe_log_groups(cloudwatch, prefix=group)
-    return next((one for one in found if one.name == group), None)
+    return await cloudwatch.group_lookups.ask(group, partial(_find_groups, cloudwatch))
+
+
+async def _find_groups(cloudwatch: CloudWatch, names: Collection[str]) -> dict[str, GroupInfo]:
+    """Look up log groups by name: many with a listing of what begins as they all do."""
+    pages = 0
+
+    def count_page() -> None:
+        nonlocal pages
+        pages += 1
+
+    alone, found = set(names), dict[str, GroupInfo]()
+    if len(alone) > LOOKED_UP_ALONE_MAX:
+        most = len(alone)  # more pages would cost more calls than asking for each
+        prefix = common_prefix(alone) or None
+        listed = await describe_log_groups(
+            cloudwatch, prefix=prefix, pages_max=most, on_page=count_page
+        )
+        found = {one.name: one for one in listed if one.name in alone}
+        alone = alone - found.keys() if pages == most else set()
+    for name in sorted(alone):
+        listed = await describe_log_groups(cloudwatch, prefix=name)
+        found |= {one.name: one for one in listed if one.name == name}
+    return found
 
 
 async def _paged(
     cloudwatch: CloudWatch,
     ask: Callable[[str | None, CloudWatchLogsClient], _Page[_T]],
     group: str | None = None,
+    priority: Priority = Priority.SCAN,
 ) -> AsyncGenerator[list[_T], None]:
     token: str | None = None
     retries = RetryPolicy(cloudwatch.random)
     while True:
         try:
-            page, following = await cloudwatch.call(partial(ask, token), group=group)
+            call = partial(ask, token)
+            page, following = await cloudwatch.call(call, group=group, priority=priority)
         except CloudWatchError as error:
             wait_ms = retries.count_failure(error)
             if wait_ms is None:

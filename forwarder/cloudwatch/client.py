@@ -39,6 +39,7 @@ from forwarder.cloudwatch.credentials import AskCode, assume_role, find_credenti
 from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.rate_limit import CallQueue, Turn
 from forwarder.cloudwatch.remedies import AwsPlace, find_place
+from forwarder.cloudwatch.sdk_data import LeanFiles
 from forwarder.config import AwsOptions
 from forwarder.errors import (
     AccessDeniedError,
@@ -355,6 +356,7 @@ def make_client(
     """
     try:
         base = open_session(aws, region)
+        base.get_component("data_loader").file_loader = LeanFiles()
         if parser_factory is not None:
             base.register_component("response_parser_factory", parser_factory)
         client = base.create_client(service, endpoint_url=endpoint_url)

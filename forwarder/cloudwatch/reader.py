@@ -22,6 +22,7 @@ from botocore.parsers import JSONParser, ResponseParser, ResponseParserFactory
 
 from common.concurrency import Backoff, in_thread
 from forwarder.cloudwatch.answers import AnswerWatch
+from forwarder.cloudwatch.batching import Batches
 from forwarder.cloudwatch.client import AwsClient, make_client, sibling_endpoint, translate
 from forwarder.cloudwatch.clock import ClockSkew, timer_ms, wall_clock_ms
 from forwarder.cloudwatch.fair_queue import Priority
@@ -374,9 +375,11 @@ class ReadReport(msgspec.Struct):
         restart_count: Restarts by time, after a page token was refused: such a scan may have
             skipped events, and proves nothing.
         unreadable: Events that can't be decoded.
+        has_more: Whether a further page follows the last one.
     """
 
     restart_count: int = 0
+    has_more: bool = False
     unreadable: list[UnreadableEvent] = []
 
 
@@ -406,6 +409,8 @@ class CloudWatch:
         self.reads = CallQueue(calls_per_second or DEFAULT_SHARE * filter_quota(""))
         """Paces FilterLogEvents; a lane is a log group and a filter pattern, hence a feed."""
         self._describes = CallQueue(DESCRIBE_RATE)
+        self.group_lookups: Batches[str, Any] = Batches()
+        """Lookups of log groups by name, which share calls."""
         self.skew = ClockSkew(clock)
         """Skew of this machine's clock, measured from the replies."""
         self._place: AwsPlace | None = None
@@ -557,14 +562,14 @@ class CloudWatch:
                         observer(error)
                     restarts = scan.restart_count
                     wait_ms = scan.take_error(error)
-                    _note_page(report, scan.restart_count - restarts, [])
+                    _note_page(report, scan.restart_count - restarts, [], True)  # noqa: FBT003
                     await asyncio.sleep(wait_ms / 1000)
                     continue
                 if observer is not None:
                     observer(None)
                 restarts = scan.restart_count
                 fresh = scan.take_page(events, token)
-                _note_page(report, scan.restart_count - restarts, unreadable)
+                _note_page(report, scan.restart_count - restarts, unreadable, not scan.is_done)
                 if isinstance(streams, str):  # moto ignores logStreamNamePrefix
                     fresh = [one for one in fresh if one.stream.startswith(streams)]
                 if fresh:
@@ -671,9 +676,13 @@ class CloudWatch:
 
 
 def _note_page(
-    report: ReadReport | None, restarts: int, unreadable: Sequence[UnreadableEvent]
+    report: ReadReport | None,
+    restarts: int,
+    unreadable: Sequence[UnreadableEvent],
+    has_more: bool,  # noqa: FBT001 - as of ``ReadReport``
 ) -> None:
     if report is not None:
+        report.has_more = has_more
         report.restart_count += restarts
         report.unreadable += unreadable
     elif unreadable:

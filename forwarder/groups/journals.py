@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from common.errors import GaplessError
 from common.locks import LockFile, lock_path
+from common.processes import return_free_memory
 from common.state import make_private_dir
 from forwarder.errors import JournalError
 from forwarder.journal.contract import Journal
@@ -27,6 +28,9 @@ SHARED_NAME: Final = "journal.sqlite3"
 """The one file of a forwarder with several fixed log groups, in the folder that was named."""
 
 SUFFIX: Final = ".sqlite3"
+REST_AFTER: Final = 60
+"""Looks at a journal without a use between them, after which it rests; see ``rest_one``."""
+
 _COMPANIONS: Final = ("-wal", "-shm", "-journal")
 """Ends of the names of files that SQLite makes beside a journal."""
 
@@ -109,6 +113,8 @@ class JournalFolder:
         """
         self._folder = folder
         self._open: dict[FeedKey, tuple[SqliteJournals, LockFile]] = {}
+        self._unused: dict[FeedKey, tuple[int, int]] = {}
+        self._has_rested = False
         try:
             make_private_dir(folder)
         except OSError as error:
@@ -134,7 +140,7 @@ class JournalFolder:
         except GaplessError as error:
             raise JournalError(str(error)) from error
         try:
-            journals = SqliteJournals(path)
+            journals = SqliteJournals(path, is_small=True)
             try:
                 journal = journals.journal(key.group, key.pattern)
             except BaseException:
@@ -167,6 +173,33 @@ class JournalFolder:
         """Close what is open."""
         for key in list(self._open):
             self.close(key)
+
+    def rest_one(self) -> None:
+        """Let a journal rest that was not used for the last ``REST_AFTER`` calls of this method.
+
+        One at a time: its last pages are synchronised to the disk. After the last one, the memory
+        of all is returned to the system.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        rested = False
+        unused: dict[FeedKey, tuple[int, int]] = {}
+        for key, (journals, _) in self._open.items():
+            count = journals.use_count
+            if count is None:
+                continue
+            before, looks = self._unused.get(key, (-1, 0))
+            looks = looks + 1 if before == count else 0
+            if looks >= REST_AFTER and not rested:
+                rested = self._has_rested = True
+                journals.rest()
+            else:
+                unused[key] = count, looks
+        self._unused = unused
+        if self._has_rested and not rested:
+            self._has_rested = False
+            return_free_memory()
 
     def size_bytes(self, key: FeedKey) -> int:
         """Size of a feed's files on disk."""

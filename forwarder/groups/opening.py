@@ -31,6 +31,12 @@ CHECK_PAUSE_S: Final = 0.5
 CHECK_UNANSWERED_MS: Final = 2_000
 """Longest wait for an answer to the check; then viewers are served, and see the silence."""
 
+CHECKED_MS: Final = 30_000
+"""How long a log group that was listed needs no check: a forwarder opens hundreds in this time."""
+
+CHECKED_MAX: Final = 10_000
+"""Listed log groups that are remembered before the old ones are forgotten."""
+
 CHECK_LOOK_S: Final = 0.2
 """Interval of looks whether the check has got no answer for that long."""
 
@@ -87,13 +93,17 @@ class FeedOpener:
         self._live = live
         self._lifecycle = lifecycle
         self._prepare = prepare
-        self._checked: set[FeedKey] = set()
+        self._checked: dict[FeedKey, int] = {}
         self._unanswered: set[asyncio.Task[None]] = set()
         self.log_groups: list[LogGroup] = []
 
     def skip_check(self, key: FeedKey) -> None:
-        """Open a feed without the check the next time: its log group is known to exist."""
-        self._checked.add(key)
+        """Open a feed without the check if that is soon: its log group was just listed."""
+        at_ms = timer_ms()
+        if len(self._checked) >= CHECKED_MAX:
+            valid = self._checked.items()
+            self._checked = {one: at for one, at in valid if at_ms - at < CHECKED_MS}
+        self._checked[key] = at_ms
 
     async def open(self, key: FeedKey) -> RunningFeed:
         """Open a feed, which does not run yet; leaves nothing open if that fails.
@@ -168,8 +178,8 @@ class FeedOpener:
         Raises:
             CloudWatchError: it can't be read; the subclass says why.
         """
-        if key in self._checked:
-            self._checked.discard(key)
+        checked_ms = self._checked.pop(key, None)
+        if checked_ms is not None and timer_ms() - checked_ms < CHECKED_MS:
             return None
         answers = self._cloudwatch.answers
         check = asyncio.create_task(self._check(key, journal))

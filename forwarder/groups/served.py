@@ -213,7 +213,12 @@ class ServedGroups:
     async def _infos(self, target: GroupTarget) -> list[tuple[FeedKey, GroupInfo]]:
         if self._any_group or any(one.is_pattern for one in self._targets):
             infos = await self._listing.match(target)
-            return [(await self._key_of(info), info) for info in infos]
+            found = [(await self._key_of(info), info) for info in infos]
+            # Clients request what they were told of. One call shows whether events may be read.
+            for key, _ in found[1:]:
+                if key not in self.hubs:
+                    self._skip_check(key)
+            return found
         # The log groups are known: the others of the account are none of the client's business.
         return [
             (key, GroupInfo(key.group, None, None, None))

@@ -498,7 +498,12 @@ class LogGroup:
         """Origin of an event that a poll found first; a poll that is a rescan, too, may repair."""
         origin = self.punctuality.classify(event, scan)
         begun_ms = self._live_begun_ms
-        if origin == "repair" or begun_ms is None or event.timestamp >= begun_ms - self._overlap_ms:
+        if origin == "repair":
+            return origin
+        if begun_ms is None:
+            is_old = event.timestamp < scan.begun_ms - self._overlap_ms
+            return "backfill" if is_old and scan.reads_history else origin
+        if event.timestamp >= begun_ms - self._overlap_ms:
             return origin
         return self._origin("repair", event.timestamp, self.coverage)
 

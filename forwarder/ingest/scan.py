@@ -88,6 +88,7 @@ class Scan(msgspec.Struct, eq=False):
         conflicts: the events that do, by id, and the two timestamps; a part of them if many.
         is_resumed: whether it was resumed by time after a page token was refused: then it says
             nothing of what it may have skipped.
+        reads_history: whether it is a poll that also reads what is older than the present.
         set_aside: adds events of a page that the protocol can't carry.
     """
 
@@ -106,6 +107,7 @@ class Scan(msgspec.Struct, eq=False):
     is_consistent: bool = True
     conflicts: dict[str, tuple[int, int]] = {}
     is_resumed: bool = False
+    reads_history: bool = False
 
     @property
     def is_conclusive(self) -> bool:

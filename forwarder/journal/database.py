@@ -1,5 +1,8 @@
 """The SQLite file that holds the journals: one writer, and every failure a ``JournalError``.
 
+A connection takes half a megabyte. ``rest`` gives it up while nothing is read or written, as for
+most of many log groups; the next use connects again.
+
 WAL with synchronous=NORMAL: a commit survives the end of the process, but not always a power cut.
 Rows that a power cut removes can't be confused with what viewers know: every open begins an epoch.
 """
@@ -30,6 +33,9 @@ _BUSY_S: Final = 1.0
 
 _PAGE_BYTES: Final = 16_384
 """Appending is about a tenth faster than with 4 KiB (measured)."""
+
+SMALL_PAGE_BYTES: Final = 4_096
+"""Of a file for one log group among many: SQLite allocates 20 pages for each connection at once."""
 
 _CACHE_KIB: Final = 32_768
 
@@ -131,11 +137,18 @@ def from_blob(data: bytes) -> str:
 class Database:
     """An open SQLite file, for one thread, locked against other processes until it is closed."""
 
-    def __init__(self, path: str | os.PathLike[str], *, is_replica: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        is_replica: bool = False,
+        page_bytes: int = _PAGE_BYTES,
+    ) -> None:
         """Open or create the file.
 
         Args:
             path: the file.
+            page_bytes: size of a page, if the file is created.
             is_replica: whether another store holds the truth, so that commits need not survive a
                 power cut (the owner of the file must notice one).
 
@@ -146,19 +159,52 @@ class Database:
         self.path = os.fspath(path)
         self._application_id = REPLICA_ID if is_replica else APPLICATION_ID
         self._synchronous = "OFF" if is_replica else _SYNCHRONOUS
+        self._page_bytes = page_bytes
+        self._is_closed = False
+        self.use_count = 0
+        """Queries and transactions so far."""
         self._create_file()
+        self._open: sqlite3.Connection | None = self._connect()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            if self._is_closed:
+                self._fail("it is closed")
+            if not Path(self.path).exists():
+                self._fail("it was moved or deleted while in use: put it back, or restart")
+            self._open = self._connect()
+        return self._open
+
+    def _connect(self) -> sqlite3.Connection:
         with self._translating_errors("opened"):
-            self._connection = sqlite3.connect(
-                Path(self.path).absolute(), _BUSY_S, isolation_level=None
-            )
+            connection = sqlite3.connect(Path(self.path).absolute(), _BUSY_S, isolation_level=None)
             try:
-                self._prepare()
+                self._prepare(connection)
             except BaseException:
-                self._connection.close()
+                connection.close()
                 raise
+            return connection
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is no connection at present."""
+        return self._open is None
+
+    def rest(self) -> None:
+        """Close the connection until the next use; other processes must be kept away meanwhile.
+
+        Raises:
+            JournalError: the WAL can't be checkpointed.
+        """
+        connection, self._open = self._open, None
+        if connection is not None:
+            with self._translating_errors("closed"):
+                connection.close()
 
     def rows(self, sql: str, values: Values = ()) -> list[Any]:
         """Run a query and return all rows as tuples."""
+        self.use_count += 1
         with self._translating_errors("read"):
             return self._connection.execute(sql, values).fetchall()
 
@@ -168,6 +214,7 @@ class Database:
 
         Within another one it is a part of that: committed or rolled back with it.
         """
+        self.use_count += 1
         connection = self._connection
         with self._translating_errors("written"):
             is_nested = connection.in_transaction
@@ -186,8 +233,8 @@ class Database:
 
     def close(self) -> None:
         """Checkpoint the WAL and unlock the file."""
-        with self._translating_errors("closed"):
-            self._connection.close()
+        self._is_closed = True
+        self.rest()
 
     def _create_file(self) -> None:
         """Create the file if needed, for its owner only, because logs may be confidential."""
@@ -201,8 +248,7 @@ class Database:
         except OSError as error:
             self._fail(f"{error.strerror}: check its permissions, or give --journal another path")
 
-    def _prepare(self) -> None:
-        connection = self._connection
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         # The lock is taken at the first access and held until the file is closed. It ends with the
         # process, so there is nothing to clean up after SIGKILL.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -216,7 +262,7 @@ class Database:
                 f"it was written by a newer gapless (version {version}, this one knows"
                 f" {SCHEMA_VERSION}): upgrade gapless, or give --journal another path"
             )
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {self._page_bytes}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

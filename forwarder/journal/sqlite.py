@@ -11,7 +11,7 @@ from typing import Final
 from common.ranges import RangeSet
 from forwarder.errors import JournalError
 from forwarder.journal.contract import RETIRE_ROWS_MAX, ROW_BYTES, Chain, lost_ranges, new_epoch
-from forwarder.journal.database import Database, from_blob, to_blob
+from forwarder.journal.database import SMALL_PAGE_BYTES, Database, from_blob, to_blob
 from forwarder.journal.range_sums import RangeSums, write_sums
 from forwarder.journal.tables import (
     SEQ_BITS,
@@ -33,6 +33,7 @@ from forwarder.records import (
     Retirement,
     Row,
 )
+from wire.limits import TIMESTAMP_MAX
 from wire.messages import ExecutionStatus, Lost, Origin
 from wire.order import Interval
 from wire.query import Filter
@@ -97,6 +98,10 @@ def _rank(event_id: str) -> _Rank:
     return len(event_id), event_id
 
 
+COVERAGE_LAG_MS: Final = 300_000
+"""Time by which the coverage on disk may lag behind: a poll of a quiet log group writes nothing.
+After a kill, the first poll reads as much again as is lacking."""
+
 _DELETED_AT_ONCE: Final = 2_000
 """Rows of a forgotten chain that are deleted along with one other operation."""
 
@@ -109,15 +114,19 @@ class SqliteJournals:
     """An open file of journals; its lock ends with ``close`` or with the process."""
 
     def __init__(
-        self, path: str | os.PathLike[str], make_epoch: Callable[[], str] = new_epoch
+        self,
+        path: str | os.PathLike[str],
+        make_epoch: Callable[[], str] = new_epoch,
+        *,
+        is_small: bool = False,
     ) -> None:
-        """Open or create the file.
+        """Open or create the file; ``is_small``: with little memory, as one of many files.
 
         Raises:
             JournalError: it can't be opened, is in use, is not a journal, or is of a newer
                 version; nothing was changed.
         """
-        self._db = Database(path)
+        self._db = Database(path, page_bytes=SMALL_PAGE_BYTES) if is_small else Database(path)
         self._make_epoch = make_epoch
         self._journals: dict[tuple[str, str], SqliteJournal] = {}
 
@@ -138,12 +147,37 @@ class SqliteJournals:
 
     def release(self, group: str, pattern: str = "") -> None:
         """Forget a feed's journal; the next ``journal`` continues it under a new epoch."""
-        self._journals.pop((group, pattern), None)
+        journal = self._journals.pop((group, pattern), None)
+        if journal is not None:
+            journal.save_coverage()
+
+    @property
+    def use_count(self) -> int | None:
+        """Uses of the file so far; None while it rests."""
+        return None if self._db.is_resting else self._db.use_count
+
+    def rest(self) -> None:
+        """Close the file until the next use, which frees its memory.
+
+        Other processes must be kept away meanwhile, as a lock beside the file does.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        self._save_coverage()
+        self._db.rest()
 
     def close(self) -> None:
         """Close and unlock the file."""
-        self._journals.clear()
-        self._db.close()
+        try:
+            self._save_coverage()
+        finally:
+            self._journals.clear()
+            self._db.close()
+
+    def _save_coverage(self) -> None:
+        for journal in self._journals.values():
+            journal.save_coverage()
 
 
 class SqliteJournal:
@@ -170,6 +204,7 @@ class SqliteJournal:
         # No name of a log group contains a NUL.
         self._name = to_blob(f"{group}\0{pattern}" if pattern else group)
         self._make_epoch = make_epoch
+        self._is_replica = is_replica
         self.revision = 0
         """A number that changes when totals of existing rows do."""
         found = db.rows(
@@ -198,7 +233,7 @@ class SqliteJournal:
             "SELECT epoch, first_seq FROM links WHERE chain = ? ORDER BY position", (number,)
         )
         self._chain = Chain([EpochStart(*link) for link in links], self._make_epoch)
-        self._coverage = RangeSet(
+        self._coverage = self._saved_coverage = RangeSet(
             db.rows("SELECT from_ms, through_ms FROM coverage WHERE chain = ?", (number,))
         )
         self._streams = StreamTable(db, number)
@@ -295,7 +330,8 @@ class SqliteJournal:
                 (len(events), batch.size, self._number),
             )
         self._streams.commit(spans, numbers)
-        self._bodies.commit(batch.size)
+        earliest = min((span[0] for span in spans.values()), default=TIMESTAMP_MAX)
+        self._bodies.commit(batch.size, earliest)
         self._recent.add(
             (event.id, KnownRow(seq, event.timestamp, event.stream, True, False, digest))  # noqa: FBT003
             for seq, (event, digest) in enumerate(
@@ -341,16 +377,36 @@ class SqliteJournal:
         return self._coverage.ranges
 
     def cover(self, from_: int, through: int) -> None:
-        """Add a range to the coverage."""
+        """Add a range to the coverage; what polls add at its end is written now and then."""
         coverage = RangeSet(self._coverage)
-        if coverage.add(from_, through):
+        if not coverage.add(from_, through):
+            return
+        if not self._is_replica and self._lags_little(coverage):
+            self._coverage = coverage
+        else:
             self.set_coverage(coverage)
+
+    def _lags_little(self, coverage: RangeSet) -> bool:
+        """Whether the coverage on disk differs only by some time at its end."""
+        *before, saved = self._saved_coverage.ranges or [(0, -1)]
+        *others, last = coverage.ranges
+        is_alike = before == others and saved[0] == last[0]
+        return is_alike and last[1] - saved[1] < COVERAGE_LAG_MS
+
+    def save_coverage(self) -> None:
+        """Write what ``cover`` has not written yet.
+
+        Raises:
+            JournalError: it can't be written.
+        """
+        if self._saved_coverage.ranges != self._coverage.ranges:
+            self.set_coverage(self._coverage)
 
     def set_coverage(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Replace the coverage."""
         coverage = RangeSet(ranges)
         # Only the difference is written: for polls of a quiet log group, one row.
-        before, after = set(self._coverage.ranges), set(coverage.ranges)
+        before, after = set(self._saved_coverage.ranges), set(coverage.ranges)
         with self._db.transaction() as connection:
             connection.executemany(
                 "DELETE FROM coverage WHERE chain = ? AND from_ms = ?",
@@ -360,7 +416,7 @@ class SqliteJournal:
                 "INSERT INTO coverage VALUES (?, ?, ?)",
                 [(self._number, *added) for added in after - before],
             )
-        self._coverage = coverage
+        self._coverage = self._saved_coverage = coverage
 
     def gaps(self) -> list[GapRecord]:
         """Declared gaps that are not repaired, oldest first."""

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, get_args
 from forwarder.journal.database import Database, from_blob, to_blob
 from forwarder.records import KnownRow, LogEvent, Retirement, Row
 from wire.digest import MODULUS, event_digest
+from wire.limits import TIMESTAMP_MAX
 from wire.messages import Origin
 from wire.order import Interval, id_of, timestamp_of
 from wire.query import Filter
@@ -365,6 +366,8 @@ class Bodies:
         """Bytes of all bodies."""
         self.retired_ms = retired_ms
         """No row with a smaller timestamp has its body, except the strays."""
+        self._earliest: int | None = None
+        """No row before it has its body; None: unknown, so that the file must be asked."""
 
     def add_strays(
         self, connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, int]]
@@ -376,14 +379,20 @@ class Bodies:
                 [(self._chain, *row) for row in rows if row[0] < self.retired_ms],
             )
 
-    def commit(self, size: int) -> None:
-        """Add the bytes of new bodies once their transaction is committed."""
+    def commit(self, size: int, earliest: int) -> None:
+        """Add new bodies, the first of them of that time, once they are committed."""
         self.size += size
+        if self._earliest is not None:
+            self._earliest = min(self._earliest, earliest)
 
     def oldest(self, before: int | None, excess: int, limit: int) -> list[_Body]:
         """Bodies to remove: all before ``before`` ms, and the oldest until ``excess`` bytes are."""
         bodies: list[_Body] = []
-        for body in self._in_order(limit):
+        if excess <= 0 and (before is None or (self._earliest or 0) >= before):
+            return bodies
+        found = self._in_order(limit)
+        self._earliest = min((body[0] for body in found), default=TIMESTAMP_MAX)
+        for body in found:
             too_old = before is not None and body[0] < before
             if not (too_old or excess > 0):
                 break
@@ -469,6 +478,7 @@ class Bodies:
             )
             self._write(connection, size, retired_ms)
         self.size, self.retired_ms = size, retired_ms
+        self._earliest = None
         return [id_from_blob(body[1]) for body in bodies]
 
     def missing(self, ids: Collection[str]) -> list[tuple[str, int, int, bool]]:
@@ -502,6 +512,7 @@ class Bodies:
             self.add_strays(connection, strays)
             self._write(connection, size, self.retired_ms)
         self.size = size
+        self._earliest = None
         return len(rows), sum(row[4] for row in rows)
 
     def mark_lost(self, ids: Collection[str], reason: str) -> int:

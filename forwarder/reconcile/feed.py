@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -71,12 +72,14 @@ BUSY_WEIGHT: Final = 2.0
 BUSY_MS: Final = 60_000
 """Time after an event in which a log group counts as busy."""
 
-IDLE_WAIT_S: Final = 1.0
-"""Longest pause of the backfill; after it, the coverage of a new chain is noticed."""
+IDLE_WAIT_S: Final = 30.0
+"""Longest pause of the backfill, whatever a new request or a new chain may have failed to wake."""
 UNREAD: Final = "CloudWatch Logs could not be read"
 """Start of the reason of a gap that is suspected while polls fail; viewers recognise it."""
 FULL_PAUSE_S: Final = 1.0
 """Pause before a job that the full journal ended runs again; scans have a pace of their own."""
+SETTINGS_WAIT_S: Final = 2.0
+"""Longest wait of a new log group's first poll for its size: that often saves further calls."""
 RETRY_FIRST_MS: Final = 500
 RETRY_MAX_MS: Final = 10_000
 
@@ -285,12 +288,12 @@ class Feed:
         self._outage = OutageWatch(now_ms if covered_ms is None else min(covered_ms, now_ms), at_ms)
         self._outage_gap: str | None = None
         self._upstream_reported = "ok", ""
-        self._is_full = False
+        self._is_full, self._may_try = False, not group.coverage.ranges
         self._polled_ms: int | None = None
         self._polling_from: int | None = None
         self._schedule_changed = asyncio.Event()
         self._demand_changed = asyncio.Event()
-        settings = GroupSettings(
+        self._settings = settings = GroupSettings(
             group, cloudwatch, clock=clock, timer=timer, on_progress=on_progress
         )
         self._scanner = Scanner(
@@ -459,6 +462,7 @@ class Feed:
         """Notice new events, whichever path brought them, and claim a share of the calls."""
         if self._activity.has_news(at_ms):
             self._schedule.note_news(at_ms)
+            self._demand_changed.set()  # a new chain has no coverage
         weight = self._activity.weight(at_ms, is_viewed=self._demand.earliest_since is not None)
         self._cloudwatch.reads.set_weight(self._lane, weight)
 
@@ -487,6 +491,10 @@ class Feed:
         self._is_queued = True
         self._polling_from = due.from_
         try:
+            if self._may_try and self._demand.earliest_since is not None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SETTINGS_WAIT_S):
+                        await self._maintenance.settings_tried.wait()
             turn = await self._cloudwatch.wait_turn(*self._lane, Priority.POLL)
         except CloudWatchError as error:
             self._schedule.fail("live", self._timer())
@@ -498,6 +506,7 @@ class Feed:
             self._is_queued = False
         self._turn_at_ms = self._timer()
         try:
+            self._schedule.set_trial(self._trial_from())
             due = self._schedule.aim_poll(self._timer(), self._clock())
             self._polling_from = due.from_
             await self._run_scan(due, turn)
@@ -518,13 +527,14 @@ class Feed:
             record(error)
 
         try:
-            await self._scanner.scan(
+            count = await self._scanner.scan(
                 due.kind,
                 due.from_,
                 due.through,
                 priority=Priority.POLL if is_poll else Priority.SCAN,
                 turn=turn,
                 observer=observe,
+                is_one_page=due.is_trial,
             )
         except (CloudWatchError, JournalFullError) as error:
             calls_ms = self._cloudwatch.reads.part_ms(calls)
@@ -534,6 +544,12 @@ class Feed:
             elif is_poll:
                 self._record_poll_failure(error)
         else:
+            if is_poll and self._may_try:
+                self._may_try = False
+                self._demand_changed.set()  # the backfill has left the history to this poll
+            if count is None:  # there is too much for one page, and the present must not wait
+                self._schedule.give_up_poll(self._timer())
+                return
             proved = self._group.complete_through(due.from_) is not None
             calls_ms = self._cloudwatch.reads.part_ms(calls)
             self._schedule.finish(due.tier, self._timer(), proved=proved, calls_ms=calls_ms)
@@ -573,11 +589,26 @@ class Feed:
                 self._demand.record_window(events)
                 self._maintenance.note_scan()
 
+    def _trial_from(self) -> int | None:
+        """Where the first poll of a new log group begins to read the history, too; None: nowhere.
+
+        Most log groups are small: one call for each is all that their first screen needs.
+        """
+        since = self._demand.earliest_since
+        if not self._may_try or since is None or not self._maintenance.settings_tried.is_set():
+            return None
+        now_ms, settings = self._clock(), self._settings
+        age_ms = now_ms - (now_ms if settings.created_ms is None else settings.created_ms)
+        age_ms = min(age_ms, self._group.retention_ms or age_ms)
+        return since if self._room.may_fit(now_ms - since, settings.stored_bytes, age_ms) else None
+
     def _next_window(self) -> Range | None:
-        through = self._backfill_end()
-        if self._polling_from is not None:
+        through, polling_from = self._backfill_end(), self._polling_from
+        if (trial_from := self._trial_from()) is not None:
+            polling_from = trial_from
+        if polling_from is not None:
             # The running poll reads this range already.
-            through = min(through, self._polling_from - 1)
+            through = min(through, polling_from - 1)
         return self._demand.next_window(
             self._group.coverage, through, self._maintenance.earliest_event_ms()
         )

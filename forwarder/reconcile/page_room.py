@@ -54,6 +54,17 @@ class PageRoom:
             self._retry_ms = timer_ms + self._pause_ms
             self._pause_ms = min(2 * self._pause_ms, RETRY_MAX_MS)
 
+    def may_fit(self, span_ms: int, stored_bytes: int | None, age_ms: int) -> bool:
+        """Whether it is worth a trial to read time of which nothing is known with one page.
+
+        Args:
+            span_ms: Length of that time, up to now.
+            stored_bytes: Size of the log group as CloudWatch gives it, hours late; None: unknown.
+            age_ms: Time in which they were written.
+        """
+        share = min(1.0, span_ms / max(1, age_ms))
+        return (stored_bytes or 0) * share <= ROOM_CHARS
+
     def fits(self, from_: int, timer_ms: int, wall_ms: int) -> bool:
         """Whether the time from ``from_`` on, which must be covered, fits into one page."""
         if self._retry_ms is not None and timer_ms < self._retry_ms:

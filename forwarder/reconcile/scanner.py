@@ -66,6 +66,8 @@ class GroupSettings:
         """
         self.created_ms: int | None = None
         """When the log group was created; None: unknown."""
+        self.stored_bytes: int | None = None
+        """Its size, as of some hours ago; None: unknown."""
         self.needed = asyncio.Event()
         """Set when the settings are needed sooner than their next regular lookup."""
         self.conflicted = asyncio.Event()
@@ -94,7 +96,7 @@ class GroupSettings:
         if found is None:
             return False
         days = found.retention_days
-        self.created_ms = found.created
+        self.created_ms, self.stored_bytes = found.created, found.stored_bytes
         self._group.learn_settings(None if days is None else days * DAY_MS, found.created, number)
         if found.created is not None and self._group.is_recreated(found.created):
             self._begin_chain()
@@ -188,7 +190,7 @@ class Scanner:
         self._one_page = asyncio.Lock()
         self._has_warned = False
 
-    async def scan(
+    async def scan(  # noqa: PLR0913 - a scan's range, pacing and end
         self,
         kind: ScanKind,
         from_: int,
@@ -198,9 +200,10 @@ class Scanner:
         turn: Turn | None = None,
         observer: Observer | None = None,
         is_needed: Callable[[], bool] | None = None,
+        is_one_page: bool = False,
         must_prove: bool = False,
     ) -> int | None:
-        """Scan a range; returns the number of events, None if it was not needed any more.
+        """Scan a range; returns the number of events, None if it was given up.
 
         Args:
             kind: purpose of the scan.
@@ -209,7 +212,8 @@ class Scanner:
             priority: priority of its calls.
             turn: for its first call; the caller releases it.
             observer: called with the result of each attempt at a page.
-            is_needed: asked before each page; the scan stops when it returns False.
+            is_needed: asked before each page; the scan is given up when it returns False.
+            is_one_page: whether to give the scan up after its first page if more follow.
             must_prove: whether a scan that proves nothing is an error.
 
         Raises:
@@ -218,6 +222,7 @@ class Scanner:
             JournalError: the journal can't be written.
         """
         scan = self._group.begin_scan(kind, from_, through, self._clock())
+        scan.reads_history = is_one_page
         count: int | None = None
         begun_s, begun_at_ms = time.monotonic(), self._timer()
         report = ReadReport()
@@ -233,7 +238,7 @@ class Scanner:
         )
         try:
             async with aclosing(pages):
-                count = await self._take_pages(scan, pages, report, is_needed)
+                count = await self._take_pages(scan, pages, report, is_needed, is_one_page)
             if count is not None:
                 await self._settings.settle(scan)
         finally:
@@ -270,6 +275,7 @@ class Scanner:
         pages: AsyncGenerator[list[LogEvent], None],
         report: ReadReport,
         is_needed: Callable[[], bool] | None,
+        is_one_page: bool,  # noqa: FBT001 - as of ``scan``
     ) -> int | None:
         count = 0
         while is_needed is None or is_needed():
@@ -284,6 +290,8 @@ class Scanner:
             self._on_page(page)
             await self._take_in(scan, page)
             count += len(page)
+            if is_one_page and report.has_more:
+                break
         return None
 
     def _take_report(self, scan: Scan, report: ReadReport) -> None:

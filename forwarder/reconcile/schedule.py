@@ -167,6 +167,8 @@ class DueScan(msgspec.Struct, frozen=True):
     through: int | None
     is_extended: bool = False
     """Whether it is a poll on which another tier rides."""
+    is_trial: bool = False
+    """Whether it is a poll that also reads the requested history, if all of it is one page."""
 
 
 def rest_after(share: int, took_ms: int, calls_ms: int | None) -> int:
@@ -274,6 +276,7 @@ class ScanSchedule:
         self._live_from = wall_ms - overlap_ms
         if covered_ms is not None and covered_ms >= wall_ms - CATCH_UP_MAX_MS:
             self._live_from = min(covered_ms, wall_ms) - RECENT_SPAN_MS
+        self._trial_from: int | None = None
         self._since: int | None = None
         self._covered_from: int | None = None
         self._unproved_below = 0 if covered_ms is None else covered_ms
@@ -313,6 +316,10 @@ class ScanSchedule:
         Rescans do not fetch what is older, since no viewer has asked for it.
         """
         self._covered_from = from_
+
+    def set_trial(self, from_: int | None) -> None:
+        """Let the next poll begin there if that is earlier, as a trial; None: not."""
+        self._trial_from = from_
 
     def set_drain_range(self, span: tuple[int, int] | None) -> None:
         """Set the range that executions wait for before they end (``LogGroup.drain_range``)."""
@@ -436,6 +443,12 @@ class ScanSchedule:
             if scan is not None and ran.from_ <= scan.from_:
                 tier.skip(ran.timer_ms)
 
+    def give_up_poll(self, timer_ms: int) -> None:
+        """Note that a poll was given up, since it was a trial; the next one is due at once."""
+        live = self._tiers["live"]
+        live.end(timer_ms, whole=True, calls_ms=None)
+        live.is_due_now = True
+
     def fail(self, name: TierName, timer_ms: int, *, calls_ms: int | None = None) -> None:
         """Note that a tier's scan broke off; the next one covers its range again."""
         self._tiers[name].end(timer_ms, whole=False, calls_ms=calls_ms)
@@ -468,6 +481,8 @@ class ScanSchedule:
                 and self._fits(scan.from_, timer_ms, wall_ms)
             ):
                 poll = replace(poll, from_=scan.from_, is_extended=True)
+        if self._trial_from is not None and self._trial_from < poll.from_:
+            poll = replace(poll, from_=self._trial_from, is_extended=False, is_trial=True)
         return poll
 
     def _scan(self, tier: TierName, wall_ms: int) -> DueScan | None:

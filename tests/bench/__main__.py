@@ -19,6 +19,7 @@ from tests.bench import (
     lag,
     lines,
     live,
+    many,
     pages,
     patterns,
     refusals,
@@ -48,6 +49,8 @@ def main() -> None:
     parser.add_argument(
         "--cells", nargs="*", default=[], help="rows of quota: all, or GROUPSxRATE@QUOTA[/2]"
     )
+    parser.add_argument("--groups", type=int, default=100, help="log groups of many")
+    parser.add_argument("--region", default="us-east-1", help="Region whose quota many keeps")
     given = parser.parse_args()
     parts = given.parts or PARTS
     _say(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
@@ -78,6 +81,11 @@ def main() -> None:
     if "quota" in parts:
         _say("\n## Many log groups within an account's quota")
         quota.report(_say, given.cells, max(60.0, given.seconds))
+    _listed(
+        "many" in parts,
+        "Many idle log groups on one forwarder",
+        lambda: many.report(given.groups, given.seconds, given.region),
+    )
     _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
     _listed("cluster" in parts, "A journal shared through PostgreSQL", cluster.measure)
     _listed(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, TypeVar
 
+from forwarder.cloudwatch.batching import Batches
 from forwarder.cloudwatch.fair_queue import Priority
 from forwarder.cloudwatch.rate_limit import CallQueue, Turn
 from forwarder.cloudwatch.reader import CloudWatch, Observer, ReadReport
@@ -58,6 +59,7 @@ class FakeCloudWatch(CloudWatch):
         self.turns = asyncio.Event()
         """Cleared while calls have to wait for their turn."""
         self.turns.set()
+        self.group_lookups: Batches[str, Any] = Batches()
         self._number = 0
 
     def put(self, stream: str, *events: tuple[int, str]) -> list[LogEvent]:
@@ -122,6 +124,7 @@ class FakeCloudWatch(CloudWatch):
             if report is not None:
                 report.restart_count = self.restarts
                 report.unreadable += self.unreadable
+                report.has_more = start + self.page_events < len(rows)
             if page := self.alter(rows[start : start + self.page_events]):
                 yield page
             if start + self.page_events >= len(rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -126,6 +127,27 @@ async def test_a_group_is_found_by_its_whole_name(real: CloudWatch) -> None:
     assert found is not None
     assert found.name == "/many"
     assert await find_group(real, "/man") is None
+
+
+async def test_groups_that_are_looked_up_together_share_a_listing(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    scripted.script(groups("/svc/a", "/svc/b", "/svc/other", token="t"), groups("/svc/d"))
+    wanted = ("/svc/a", "/svc/b", "/svc/c", "/svc/d")
+    found = await asyncio.gather(*(find_group(cloudwatch, one) for one in wanted))
+    assert [one and one.name for one in found] == ["/svc/a", "/svc/b", None, "/svc/d"]
+    assert [asked["logGroupNamePrefix"] for asked in scripted.asked] == ["/svc/", "/svc/"]
+
+
+async def test_groups_far_apart_are_looked_up_alone(
+    scripted: ScriptedCloudWatch, cloudwatch: CloudWatch
+) -> None:
+    listing = [groups(f"/b{number}", token=f"t{number}") for number in range(3)]
+    scripted.script(*listing, groups("/a"), groups("/m"), groups("/z"))
+    found = await asyncio.gather(*(find_group(cloudwatch, one) for one in ("/z", "/a", "/m")))
+    assert [one and one.name for one in found] == ["/z", "/a", "/m"]
+    asked = [one["logGroupNamePrefix"] for one in scripted.asked]
+    assert asked == ["/", "/", "/", "/a", "/m", "/z"]
 
 
 async def test_streams_of_a_group_that_there_is_not(real: CloudWatch) -> None:

@@ -459,3 +459,73 @@ def test_rows_without_bodies_are_known_and_not_counted(path: Path) -> None:
     assert journal.first_seq_with_body(1) == 3
     assert journal.first_seq_with_body(3) is None
     journals.close()
+
+
+def test_a_resting_file_is_opened_by_its_next_use(path: Path) -> None:
+    journals = SqliteJournals(path, is_small=True)
+    journal = journals.journal(GROUP)
+    journal.append(events(range(1, 5)), "live")
+    journals.rest()
+    assert not path.with_name(path.name + "-wal").exists()
+    assert journal.retire(before=NOW_MS - 1) == 0  # needs the file once
+    journals.rest()
+    assert journal.retire(before=NOW_MS - 1) == 0
+    assert journal.coverage() == []
+    journal.cover(NOW_MS, NOW_MS + 1)
+    assert not journals._db.is_resting
+    journals.rest()
+    assert journal.append([event(5)], "live") == 5
+    assert [row.seq for row in journal.read_after(0, 9)] == [1, 2, 3, 4, 5]
+    journals.close()
+    with pytest.raises(JournalError, match="it is closed"):
+        journal.read_after(0, 9)
+
+
+def test_a_file_that_vanished_while_it_rested_is_not_made_again(path: Path) -> None:
+    journals = SqliteJournals(path)
+    journal = journals.journal(GROUP)
+    journals.rest()
+    path.unlink()
+    with pytest.raises(JournalError, match="moved or deleted while in use"):
+        journal.append([event(1)], "live")
+    assert not path.exists()
+
+
+def test_retention_finds_what_came_while_nothing_was_old(path: Path) -> None:
+    journals = SqliteJournals(path)
+    journal = journals.journal(GROUP)
+    journal.append([event(9, NOW_MS + 9)], "live")
+    assert journal.retire(before=NOW_MS) == 0
+    journal.append([event(1, NOW_MS - 5)], "repair")
+    assert journal.retire(before=NOW_MS) == 1
+    assert journal.restore({event(1).id: event(1).message}) == 1
+    assert journal.retire(before=NOW_MS) == 1
+    assert journal.retire(before=NOW_MS + 10) == 1
+    assert journal.retire(before=NOW_MS + 10) == 0
+    journals.close()
+
+
+def test_polls_write_their_coverage_now_and_then(path: Path) -> None:
+    journals = SqliteJournals(path)
+    journal = journals.journal(GROUP)
+    journal.cover(NOW_MS, NOW_MS + 1_000)
+    before = journals.use_count
+    for passed in range(2_000, sqlite.COVERAGE_LAG_MS, 1_000):
+        journal.cover(NOW_MS + passed - 1_500, NOW_MS + passed)
+    assert journals.use_count == before
+    copy = path.with_name("copy.sqlite3")
+    for end in ("", "-wal"):
+        shutil.copy(f"{path}{end}", f"{copy}{end}")
+    killed = SqliteJournals(copy)
+    assert list(killed.journal(GROUP).coverage()) == [(NOW_MS, NOW_MS + 1_000)]
+    killed.close()
+    saved = list(journal.coverage())
+    journals.close()
+    again = SqliteJournals(path)
+    assert list(again.journal(GROUP).coverage()) == saved
+    journal = again.journal(GROUP)
+    journal.cover(saved[0][1], saved[0][1] + sqlite.COVERAGE_LAG_MS)
+    assert again._db.rows("SELECT through_ms FROM coverage") == [
+        (saved[0][1] + sqlite.COVERAGE_LAG_MS,)
+    ]
+    again.close()
