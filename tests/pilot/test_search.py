@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
-from tests.support.screen import Screen, running
+from tests.support.screen import WIDE, Screen, running
 from tui.lines.rows import Change
 
 
@@ -405,3 +405,38 @@ async def test_what_is_wrong_is_shown_while_it_is_typed() -> None:
         assert "'x' is not one of trace, debug" in screen.lines[-1]
         await screen.press("escape")
         assert not screen.app._search.filters.has_any
+
+
+async def test_only_the_lines_of_one_request() -> None:
+    one, other = "8f5e4d3c-0000-4000-8000-000000000001", "8f5e4d3c-0000-4000-8000-000000000002"
+    engine = FakeEngine()
+    texts = [
+        f"START RequestId: {one}",
+        f"[INFO] {other} b",
+        f'{{"requestId": "{one}", "msg": "a"}}',
+        "no id",
+        f"END RequestId: {one}",
+    ]
+    engine.add(make_line(n, text, at_ms=EPOCH_MS + n * 1_000) for n, text in enumerate(texts))
+    async with running(engine) as screen:
+        await screen.press("i")
+        assert len(screen.app.log_view.visible_rows) == 3
+        assert one in screen.text
+        assert "no id" not in screen.text
+        await screen.press("i")
+        assert len(screen.app.log_view.visible_rows) == 5
+        await screen.press("k", "i")
+        assert "no request id here" in screen.lines[-2]
+
+
+async def test_an_id_of_the_details_selects_its_lines() -> None:
+    engine = FakeEngine()
+    texts = ['{"msg": "a", "order": "o-17"}', "paid o-17", "another line"]
+    engine.add(make_line(n, text, at_ms=EPOCH_MS + n * 1_000) for n, text in enumerate(texts))
+    async with running(engine, size=WIDE) as screen:
+        await screen.press("g", "enter", "tab")
+        pane = screen.app._side_panel.pane
+        while pane.value is None or pane.value.value != "o-17":
+            await screen.press("j")
+        await screen.press("i")
+        assert len(screen.app.log_view.visible_rows) == 2

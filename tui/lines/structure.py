@@ -125,6 +125,42 @@ def structure_of(message: str, *, again: bool = True) -> Structure | None:
     return _structure_of(message)
 
 
+_REQUEST_NAMES: Final = (
+    "requestid", "awsrequestid", "reqid", "xrequestid", "xamznrequestid", "correlationid",
+    "xcorrelationid", "traceid", "xraytraceid", "xamzntraceid", "invocationid",
+)  # fmt: skip
+"""Names of the fields that hold a request's id, in lower case without marks; the best first."""
+
+_REQUEST_TEXT: Final = re.compile(
+    r"(?i:\b(?:x-)?(?:amzn-)?(?:request|correlation|trace)[-_ ]?id\b[\x22']?[ =:#\[\x22']{1,4})"
+    r"([\w.:/=+-]{4,128})"
+)
+_UUID: Final = re.compile(r"\b[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\b")
+
+
+def request_id_of(message: str) -> str | None:
+    """The id of the request that a line belongs to; None if there is none.
+
+    It is the value of a field with a usual name, else what follows such a name in the text, else
+    the first UUID.
+    """
+    structure = structure_of(message)
+    ids: dict[str, str] = {}
+    for name, value in () if structure is None else structure.fields:
+        plain = re.sub(r"[^a-z]", "", name.rpartition(".")[2].lower())
+        if plain in _REQUEST_NAMES and isinstance(value, str | int) and field_text(value).strip():
+            ids.setdefault(plain, field_text(value).strip())
+    known = next((ids[name] for name in _REQUEST_NAMES if name in ids), None)
+    if known is not None and known != "undefined":
+        return known
+    text = without_colours(message[:STRUCTURE_CHARS_MAX])
+    found = _REQUEST_TEXT.search(text)
+    if found is not None:
+        return found[1].rstrip(".:,")
+    uuid = _UUID.search(text)
+    return None if uuid is None else uuid[0]
+
+
 def is_plain(message: str) -> bool:
     """Whether a line certainly has no structure; takes a twentieth of the time of parsing it."""
     if len(message) > STRUCTURE_CHARS_MAX:
@@ -161,7 +197,8 @@ def _parse(text: str, depth: int) -> Structure | None:
 def _lambda_line(text: str) -> Structure:
     word, _, rest = text.rstrip().partition(" ")
     fields = [(name, value.strip()) for name, value in _LAMBDA_PAIR.findall(rest)]
-    fields += _VERSION.findall(rest) if word == "START" else []
+    if word == "START" and not any(name == "Version" for name, _ in fields):
+        fields += _VERSION.findall(rest)
     return Structure(word, tuple(fields), is_platform=True)
 
 

@@ -31,6 +31,7 @@ from tui.client.status import Status
 from tui.lines.expressions import Comparison
 from tui.lines.levels import level_of
 from tui.lines.rows import Change, Line, Row, Rule
+from tui.lines.structure import request_id_of
 from tui.lines.view import View
 from tui.render import status_text, units
 from tui.render.group_names import short_group_names
@@ -524,6 +525,16 @@ class ViewerApp(ThemedApp):
         self._update_bars()
 
     # Actions of key_bindings.KEYS that are more than one call (see _bind_actions)
+
+    def action_request(self) -> None:
+        """Show only the lines of one request: that of the details' cursor, or of the line."""
+        row, value = self.log_view.current(), self._side_panel.pane.value
+        if value is not None and self._side_panel.pane.has_focus:
+            request: str | None = value.value
+        else:
+            request = None if not isinstance(row, Line) else request_id_of(row.message)
+        self._search.toggle_request(request)
+        self._update_bars()
 
     def action_detail(self) -> None:
         """Open or close the details of the line under the cursor."""

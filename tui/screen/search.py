@@ -10,7 +10,7 @@ from typing import Final
 
 from common.patterns import Pattern, PatternError
 from tui.lines.counts import LineCounter
-from tui.lines.expressions import Comparison, Expression, complete, parse_expression
+from tui.lines.expressions import Comparison, Expression, Text, complete, parse_expression
 from tui.lines.filters import Filters
 from tui.lines.levels import LEVELS
 from tui.lines.matching import GroupName, highlight_of, seen_fields, test_of
@@ -246,6 +246,19 @@ class Search:
     def toggle_pattern(self, text: str, *, excludes: bool) -> None:
         """Show only the lines of a pattern, or hide them; or undo that."""
         self.filters.toggle_pattern(text, excludes=excludes)
+        self.refilter()
+
+    def toggle_request(self, request: str | None) -> None:
+        """Show only lines that contain a request's id, or all again."""
+        if request is None:
+            self._show("no request id here")
+            return
+        text = str(Text(request))
+        known = [at for at, one in enumerate(self.filters.chips) if one.text == text]
+        if known:
+            self.filters.remove(known[0])
+        else:
+            self.filters.add(Text(request), excludes=False)
         self.refilter()
 
     def set_minimum_level(self, number: int) -> None:

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.structure import FIELDS_MAX, STRUCTURE_CHARS_MAX, Structure, structure_of
+from tui.lines.structure import (
+    FIELDS_MAX,
+    STRUCTURE_CHARS_MAX,
+    Structure,
+    request_id_of,
+    structure_of,
+)
 
 REQUEST: Final = "8f5e4d3c-0000-4000-8000-000000000001"
 TIME: Final = "2026-11-30T08:00:00.000Z"
@@ -165,3 +171,47 @@ def test_no_line_breaks_the_parser(text: str, found: dict[str, Any]) -> None:
 @given(st.dictionaries(st.from_regex(r"f[a-z]{0,8}", fullmatch=True), st.integers(), min_size=1))
 def test_every_field_of_a_flat_object_is_found(found: dict[str, int]) -> None:
     assert dict(parsed(json.dumps({"msg": "x", **found})).fields) == found
+
+
+UUID = "8f5e4d3c-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("message", "request_id"),
+    [
+        (f"START RequestId: {UUID} Version: $LATEST\n", UUID),
+        (f"END RequestId: {UUID}\n", UUID),
+        (f"REPORT RequestId: {UUID}\tDuration: 1 ms\tBilled Duration: 2 ms\t", UUID),
+        (f"2026-11-23T12:00:00.000Z\t{UUID}\tINFO\thello", UUID),
+        (f"[INFO]\t2026-11-23T12:00:00.000Z\t{UUID}\thello", UUID),
+        ('{"type":"platform.report","record":{"requestId":"8f5e"}}', "8f5e"),
+        ('{"msg":"a","requestId":"r-1","traceId":"t-1"}', "r-1"),
+        ('{"msg":"a","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}',
+         "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ('{"msg":"a","AWS-Request-Id":"x/1"}', "x/1"),
+        ("level=info request_id=abc-123 msg=done", "abc-123"),
+        ("10.0.0.1 - GET / 200 x-request-id=5e6f7a", "5e6f7a"),
+        ("[correlation-id: q.77] done", "q.77"),
+        (f"RequestId: {UUID} Error: Runtime exited", UUID),
+        (f"2026-11-23T12:00:00.000Z {UUID} Task timed out after 3.00 seconds", UUID),
+        (f"job {UUID} started", UUID),
+        ("\x1b[32mrequest_id\x1b[0m=abc-123", "abc-123"),
+        ("no request here", None),
+        ("the request id is missing", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_request_of_a_line(message: str, request_id: str | None) -> None:
+    assert request_id_of(message) == request_id
+
+
+def test_the_version_of_a_start_line_comes_once() -> None:
+    found = structure_of(f"START RequestId: {UUID} Version: $LATEST\n")
+    assert found is not None
+    assert [name for name, _ in found.fields] == ["RequestId", "Version"]
+
+
+@given(st.text())
+def test_every_text_is_searched_for_a_request(text: str) -> None:
+    found = request_id_of(text)
+    assert found is None or found
