@@ -20,7 +20,7 @@ from gapless import __version__
 from gapless.extras import EXTRAS
 from release.installation import find_faults, install
 from release.package import ROOT, Built, build, find_problems
-from release.rehearsal import named_groups, rehearse
+from release.rehearsal import named_groups, prepare_installers, rehearse
 from release.sandbox import sandbox
 
 OLDEST: Final = (3, 11)
@@ -94,7 +94,8 @@ def _check_readme(built: Built, work: Path, page: Path) -> list[str]:
     text = page.read_text(encoding="utf-8")
     faults: list[str] = []
     with sandbox(work / "readme", sorted(named_groups(text))) as place:
-        for one in rehearse(text, place, built.wheel):
+        tools = prepare_installers(place, built.wheel, is_clone=".venv/bin/" in text)
+        for one in rehearse(text, place, tools):
             if one.skipped:
                 _say(f"skip  {one.command}  ({one.skipped})")
             else:

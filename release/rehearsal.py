@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from release.installation import install
 from release.readme import PORT_WORD, shell_commands
 from release.sandbox import Sandbox
 from tests.support.pseudo_terminal import TerminalProcess
@@ -29,14 +30,14 @@ SKIPPED: Final = {
     r"^git clone": "needs the repository's address",
     r"postgresql://|PGPASS|\bpsql\b|--forwarders": "needs a database",
     r"--jobs|run all\b": "takes long: part of the tests",
-    r"\b(docker|podman|aws|systemctl|sudo|journalctl)\b": "needs another program",
+    r"(^|[|;&(] *)(docker|podman|aws|systemctl|sudo|journalctl)\b": "needs another program",
 }
 """Commands that are not run here, and why."""
 
 _STAYING: Final = ("forward", "simulate")
 """Commands that later ones connect to; each runs until another of its kind starts."""
 
-_GROUP: Final = re.compile(r"(?<![\w:])/(?:ecs|aws)(?:/[\w-]+)+")
+_GROUP: Final = re.compile(r"(?<![\w:~])/(?:ecs|aws)(?:/[\w-]+)+")
 _PORT: Final = re.compile(r"ws://127\.0\.0\.1:(\d+)/")
 
 
@@ -55,9 +56,17 @@ def named_groups(text: str) -> set[str]:
     return set(_GROUP.findall(text)) - {"/aws/lambda"} | {f"{one}orders" for one in patterns}
 
 
-def rehearse(text: str, sandbox: Sandbox, wheel: Path) -> Iterator[Outcome]:
-    """Run a page's commands; yield what became of each."""
-    tools = _installers(sandbox, wheel)
+def rehearse(
+    text: str, sandbox: Sandbox, tools: Mapping[str, str], settle_s: float = SETTLE_S
+) -> Iterator[Outcome]:
+    """Run a page's commands; yield what became of each.
+
+    Args:
+        text: The page.
+        sandbox: Where they run.
+        tools: Variables of the commands; see ``prepare_installers``.
+        settle_s: When a command is taken to run until it is told to end.
+    """
     (sandbox.folder / "groups.txt").write_text("/ecs/other\n", encoding="utf-8")
     staying: dict[str, TerminalProcess] = {}
     with ExitStack() as stack:
@@ -73,7 +82,7 @@ def rehearse(text: str, sandbox: Sandbox, wheel: Path) -> Iterator[Outcome]:
             found = _PORT.search(staying["simulate"].written) if "simulate" in staying else None
             written = command.replace(PORT_WORD, found[1]) if found else command
             screen = stack.enter_context(_start(written, sandbox, tools))
-            fault = _watch(screen, is_staying=bool(kind))
+            fault = _watch(screen, settle_s, is_staying=bool(kind))
             if kind and not fault:
                 staying[kind] = screen
             yield Outcome(command, time.monotonic() - started_s, fault)
@@ -81,13 +90,21 @@ def rehearse(text: str, sandbox: Sandbox, wheel: Path) -> Iterator[Outcome]:
             _stop(one)
 
 
-def _installers(sandbox: Sandbox, wheel: Path) -> Mapping[str, str]:
-    """Install pipx and uv, which find the wheel in place of a registry's; return variables."""
+def prepare_installers(
+    sandbox: Sandbox, wheel: Path, *, is_clone: bool = False
+) -> Mapping[str, str]:
+    """Install pipx and uv, which find the wheel in place of a registry's; return variables.
+
+    ``is_clone``: the page also uses the environment of a clone, ``.venv``.
+    """
     tools = sandbox.folder / "tools"
     if not tools.exists():
         subprocess.run([sys.executable, "-m", "venv", tools], check=True)  # noqa: S603 - our own
         pip = [str(tools / "bin" / "python"), "-m", "pip", "install", "--quiet", "pipx", "uv"]
         subprocess.run(pip, check=True)  # noqa: S603 - our own
+    if is_clone:
+        # What `make demo` leaves in a clone.
+        install(Path(sys.executable), wheel, "all", sandbox.folder / ".venv")
     constraint = sandbox.folder / "constraint.txt"
     constraint.write_text(f"gapless @ {wheel.as_uri()}\n", encoding="utf-8")
     home = sandbox.folder / "home"
@@ -99,27 +116,28 @@ def _installers(sandbox: Sandbox, wheel: Path) -> Mapping[str, str]:
         "UV_CONSTRAINT": str(constraint),
         "PIPX_DEFAULT_PYTHON": sys.executable,
         "UV_PYTHON": sys.executable,
+        "UV_SYSTEM_CERTS": "true",
     }
 
 
 def _start(command: str, sandbox: Sandbox, tools: Mapping[str, str]) -> TerminalProcess:
     code = "import os, sys; os.execv('/bin/bash', ['bash', '-c', sys.argv[1]])"
     return TerminalProcess(
-        f"cd {sandbox.folder} && {command}",
+        f"set -o pipefail; cd {sandbox.folder} && {command}",
         state=sandbox.folder,
         environment={**sandbox.environment, **tools},
         program=("-c", code),
     )
 
 
-def _watch(screen: TerminalProcess, *, is_staying: bool) -> str:
+def _watch(screen: TerminalProcess, settle_s: float, *, is_staying: bool) -> str:
     """Wait for a command's end, or end it once it has settled; return what went wrong."""
-    code = _wait(screen, SETTLE_S)
+    code = _wait(screen, settle_s)
     if code is None and is_staying:
         return ""
     if code is None:
         code = _stop(screen)
-        if code in (0, 128 + signal.SIGINT):
+        if code in (0, 128 + signal.SIGINT, -signal.SIGINT):
             return ""
     if code == 0 and not is_staying:
         return ""
