@@ -21,6 +21,10 @@ _LOG: Final = logging.getLogger("gapless.forwarder")
 LOOK_UP_EVERY_S: Final = 60.0
 """Interval between lookups of a log group's subscription filters."""
 
+LOOKED_UP_OFTEN: Final = 20
+"""Log groups up to which that holds; of more, each is looked up less often, so that lookups take a
+call in three seconds in all."""
+
 FILTERS_MAX: Final = 50
 """Page size of DescribeSubscriptionFilters; a log group has at most two filters."""
 
@@ -206,7 +210,7 @@ class LivePaths:
                     self._choose(group, StreamChoice(None, why))
             else:
                 self._choose(group, choice)
-            await asyncio.sleep(self._look_up_every_s)
+            await asyncio.sleep(look_up_pause_s(self._look_up_every_s, len(self._receivers)))
 
     def _choose(self, group: str, choice: StreamChoice) -> None:
         """Switch a log group to a stream, or to polls alone."""
@@ -243,6 +247,11 @@ class LivePaths:
         if not path.receivers:
             path.task.cancel()
             del self._open[stream]
+
+
+def look_up_pause_s(every_s: float, groups: int) -> float:
+    """Pause between two lookups of one of this number of log groups."""
+    return every_s * max(1.0, groups / LOOKED_UP_OFTEN)
 
 
 async def look_up_stream(cloudwatch: CloudWatch, group: str) -> StreamChoice:

@@ -82,6 +82,11 @@ def main() -> None:
         _say("\n## Many log groups within an account's quota")
         quota.report(_say, given.cells, max(60.0, given.seconds))
     _listed(
+        "churn" in parts,
+        "300 log groups created and deleted beside a busy one",
+        lambda: many.churn(given.seconds),
+    )
+    _listed(
         "many" in parts,
         "Many idle log groups on one forwarder",
         lambda: many.report(given.groups, given.seconds, given.region),

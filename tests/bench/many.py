@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -31,6 +33,10 @@ SETTLE_S: Final = 100
 """Pause before CPU and memory are measured: what belongs to the start has ended."""
 
 PATTERN: Final = "/svc/*"
+BUSY: Final = "/busy"
+
+ALIVE: Final = 20
+"""Log groups of the churn that exist at the same time."""
 
 MEMORY: Final = Goal(80, "MB")
 CPU: Final = Goal(5, "%")
@@ -92,11 +98,79 @@ def report(groups: int, seconds: float, region: str) -> Iterator[str]:
         seconds: How long CPU and calls are measured.
         region: Region whose quota the forwarder keeps.
     """
-    with raw_moto() as moto, tempfile.TemporaryDirectory() as folder:
+    with raw_moto() as moto, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         fill(moto, groups)
         where = ("--endpoint-url", moto.url, "--region", region)
         yield from _forwarder_alone(Path(folder) / "one", groups, seconds, where)
         yield from _with_viewer(Path(folder) / "two", groups, seconds, where)
+
+
+def churn(seconds: float, groups: int = 300) -> Iterator[str]:
+    """Yield the lines of a report on log groups that are created and deleted beside a busy one.
+
+    Args:
+        seconds: Time in which all are created and deleted again; as long again before, without.
+        groups: How many.
+    """
+    with raw_moto() as moto, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        state, client, stop = Path(folder), moto.client(), threading.Event()
+        moto.create(BUSY, "s")
+        options = ("--port", "0", "--no-token", "--journal", str(state / "journals"))
+        where = ("--endpoint-url", moto.url, "--region", "us-east-1")
+        with GaplessProcess("forward", BUSY, PATTERN, *where, *options, state=state) as process:
+            ready = process.ready()
+            target = f"{ready['websocket']}?group={BUSY}"
+            arrival = ("--output", "json", "--order", "arrival")
+            with GaplessProcess("tail", target, *arrival, state=state) as viewer:
+                writer = threading.Thread(target=_write_busy, args=(moto, stop), daemon=True)
+                writer.start()
+                time.sleep(SETTLE_S / 2)
+                before, meter = Meter(process.popen.pid).read(), Meter(process.popen.pid)
+                first = len(viewer.out.so_far())
+                time.sleep(seconds)
+                yield f"without: {_lags(viewer, first)}; {meter.read().cpu_percent:.1f} % of a core"
+                first, meter = len(viewer.out.so_far()), Meter(process.popen.pid)
+                begun_s, alive = time.monotonic(), deque[str]()
+                for number in range(groups):
+                    name = f"/svc/churn-{number:03}"
+                    client.create_log_group(logGroupName=name)
+                    client.create_log_stream(logGroupName=name, logStreamName="s")
+                    put_events(client, name, "s", [(time.time_ns() // 1_000_000, "one")])
+                    alive.append(name)
+                    if len(alive) > ALIVE:
+                        client.delete_log_group(logGroupName=alive.popleft())
+                    time.sleep(
+                        max(0.0, begun_s + (number + 1) * seconds / groups - time.monotonic())
+                    )
+                while alive:
+                    client.delete_log_group(logGroupName=alive.popleft())
+                yield f"with:    {_lags(viewer, first)}; {meter.read().cpu_percent:.1f} % of a core"
+                wait_until(lambda: _get(ready, "/v1/groups") == [BUSY], "the feeds to end")
+                time.sleep(SETTLE_S / 2)
+                after = Meter(process.popen.pid).read()
+                yield (
+                    f"before and after: {before.rss_mb:.0f} and {after.rss_mb:.0f} MB,"
+                    f" {before.descriptors} and {after.descriptors} descriptors,"
+                    f" {before.threads} and {after.threads} threads"
+                )
+                stop.set()
+                writer.join()
+        client.close()
+
+
+def _write_busy(moto: RawMoto, stop: threading.Event) -> None:
+    client = moto.client()
+    while not stop.wait(0.2):
+        at_ms = time.time_ns() // 1_000_000
+        put_events(client, BUSY, "s", [(at_ms, f"line {number}") for number in range(4)])
+    client.close()
+
+
+def _lags(viewer: GaplessProcess, first: int) -> str:
+    stamped = viewer.out.stamped()[first:]
+    lags = sorted(at / 1e6 - json.loads(line)["timestamp"] for at, line in stamped)
+    p50, p99 = (lags[(len(lags) - 1) * percent // 100] for percent in (50, 99))
+    return f"lag of the busy log group p50 {p50:,.0f} ms, p99 {p99:,.0f} ms ({len(lags)} lines)"
 
 
 def _forwarder_alone(

@@ -23,6 +23,7 @@ from forwarder.live.subscriptions import (
     StreamChoice,
     _OpenPath,
     choose_stream,
+    look_up_pause_s,
 )
 from tests.support.forwarder.fake_cloudwatch import Clock
 from tests.support.forwarder.memory_journal import MemoryJournal
@@ -275,3 +276,8 @@ def test_filters_that_pass_too_little_or_transform_events(given: dict[str, Any],
     choice = choose_stream([filtered(**given)])
     assert choice.stream is None
     assert why in str(choice.why)
+
+
+def test_many_log_groups_are_looked_up_less_often() -> None:
+    pauses = [look_up_pause_s(60, groups) for groups in (0, 1, 20, 100, 500)]
+    assert pauses == [60, 60, 60, 300, 1_500]
