@@ -158,6 +158,28 @@ async def describe_log_streams(
             yield page
 
 
+async def last_event_ms(cloudwatch: CloudWatch, group: str) -> int | None:
+    """Read the time of a log group's last event, ms; AWS updates it within an hour.
+
+    Returns:
+        The time; None without events.
+
+    Raises:
+        CloudWatchError: it can't be read.
+    """
+
+    def ask(_token: str | None, client: CloudWatchLogsClient) -> _Page[int | None]:
+        answer = client.describe_log_streams(
+            logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
+        )
+        return [one.get("lastEventTimestamp") for one in answer["logStreams"]], None
+
+    async with aclosing(_paged(cloudwatch, ask, group)) as pages:
+        async for page in pages:
+            return page[0] if page else None
+    return None
+
+
 async def find_stream(cloudwatch: CloudWatch, group: str, stream: str) -> StreamInfo | None:
     """Look up a log stream by name; None if it does not exist.
 

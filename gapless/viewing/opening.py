@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -108,11 +108,25 @@ class ProcessCatalogue:
         self._names = dict(targets)
         self._choices = choices
         self._token_file = token_file
+        self._places: set[tuple[str, str]] = set()
 
     @property
     def open_now(self) -> Sequence[Choice]:
         """The open targets, with all executions."""
         return [Choice(target, None, name, "open now") for target, name in self._names.items()]
+
+    @property
+    def place(self) -> str:
+        """The account and Region whose log groups were listed; empty before."""
+        accounts, regions = (
+            sorted({one for one in part if one})
+            for part in (
+                (account for account, _ in self._places),
+                (region for _, region in self._places),
+            )
+        )
+        names = [f"account{'s' if accounts[1:] else ''} {', '.join(accounts)}"] if accounts else []
+        return ", ".join([*names, *regions])
 
     async def groups(self) -> Sequence[Choice]:
         """List the log groups of the account that are not open.
@@ -124,6 +138,12 @@ class ProcessCatalogue:
         lists = await asyncio.gather(
             *(_list("groups", "--json", *choice.arguments()) for choice in labels)
         )
+        self._places = {
+            (str(row["account"] or row.get("profile") or ""), str(row["region"] or ""))
+            for rows in lists
+            for row in rows
+            if "account" in row and "region" in row
+        }
         names = [
             (f"{label}:{row['name']}" if label else str(row["name"]), _time(row, "created"))
             for label, rows in zip(labels.values(), lists, strict=True)
@@ -131,10 +151,27 @@ class ProcessCatalogue:
             if row.get("name")
         ]
         return [
-            Choice(name, None, name, "log group", created)
+            Choice(name, None, name, "", created)
             for name, created in names
             if name not in self._names
         ]
+
+    async def last_events(self) -> Mapping[str, int]:
+        """Read the times of the last events of the log groups, ms, by target.
+
+        Raises:
+            CatalogueError: they could not be read.
+        """
+        labels = label_choices(self._choices)
+        lists = await asyncio.gather(
+            *(_list("groups", "--last-event", "--json", *choice.arguments()) for choice in labels)
+        )
+        return {
+            f"{label}:{row['name']}" if label else str(row["name"]): last_ms
+            for label, rows in zip(labels.values(), lists, strict=True)
+            for row in rows
+            if row.get("name") and (last_ms := _time(row, "last_event")) is not None
+        }
 
     async def executions(self, target: str) -> Sequence[Choice]:
         """List the executions of a target.

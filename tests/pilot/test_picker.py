@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
 
 from tests.support.fake_catalogue import GROUPS, HERE, FakeCatalogue
-from tests.support.fake_engine import FakeEngine, make_line
+from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
 from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.screen.ports import Choice
 from tui.screen.theme import PickerApp
@@ -24,11 +25,60 @@ async def test_everything_newest_first(size: tuple[int, int]) -> None:
               for name in ("exec-0002", "exec-0001", GROUPS[0], GROUPS[3])]  # fmt: skip
         assert at == sorted(at)
         assert "FAILED" in screen.line_with("exec-0001")
-        assert "log group" in screen.line_with(GROUPS[0])
-        assert "open: 8 of 8" in screen.text
+        assert "log group" not in screen.line_with(GROUPS[0])
+        assert "log groups of account 123456789012, eu-west-1" in screen.text
+        assert "open: 8 of 8, by last event" in screen.text
         await screen.press("escape")
         assert "open: 8" not in screen.text
         assert screen.app.is_running
+
+
+async def test_log_groups_are_sorted_by_last_event_or_name() -> None:
+    def order(screen: Screen) -> list[str]:
+        return [name for line in screen.lines for name in GROUPS if name in line]
+
+    async with running(catalogue=Backwards()) as screen:
+        await screen.press("o", *"/")
+        assert order(screen) == list(reversed(GROUPS))
+        assert "11-23 11:00" in screen.line_with(GROUPS[3])
+        await screen.press("ctrl+o")
+        assert order(screen) == list(GROUPS)
+        assert "by name" in screen.text
+        await screen.press("ctrl+o")
+        assert order(screen) == list(reversed(GROUPS))
+
+
+async def test_last_events_that_arrive_later_keep_what_is_marked() -> None:
+    catalogue = LateTimes()
+    async with running(catalogue=catalogue) as screen:
+        await screen.pilot.press("o", *"ecs/web", "tab")
+        await screen.settle()
+        assert "[x]" in screen.line_with("/ecs/web")
+        catalogue.may_tell.set()
+        await screen.press("backspace")
+        assert "11-23 11:00" in screen.line_with("[x] /ecs/web")
+        await screen.pilot.press("enter")
+        await screen.pilot.pause()
+    assert chosen(screen) == [("/ecs/web", None)]
+
+
+class Backwards(FakeCatalogue):
+    """The last log group by name has the newest event."""
+
+    async def last_events(self) -> Mapping[str, int]:
+        return {name: EPOCH_MS - at * 3_600_000 for at, name in enumerate(reversed(GROUPS), 1)}
+
+
+class LateTimes(Backwards):
+    """Reads the times of last events only once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_tell = asyncio.Event()
+
+    async def last_events(self) -> Mapping[str, int]:
+        await self.may_tell.wait()
+        return await super().last_events()
 
 
 class Many(FakeCatalogue):

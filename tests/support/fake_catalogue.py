@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tests.support.fake_engine import EPOCH_MS
 from tui.screen.ports import CatalogueError, Choice
@@ -26,16 +26,21 @@ class FakeCatalogue:
     def open_now(self) -> Sequence[Choice]:
         return (Choice(HERE, None, HERE, "open now", None),)
 
+    @property
+    def place(self) -> str:
+        return "account 123456789012, eu-west-1" if "groups" in self.asked else ""
+
+    async def last_events(self) -> Mapping[str, int]:
+        await self.may_answer.wait()
+        return {name: EPOCH_MS - at * 3_600_000 for at, name in enumerate(GROUPS, 1)}
+
     async def groups(self) -> Sequence[Choice]:
         self.asked.append("groups")
         await self.may_answer.wait()
         if self.broken:
             msg = "AccessDenied: no \x1b[2Jlogs:DescribeLogGroups"
             raise CatalogueError(msg)
-        return [
-            Choice(name, None, name, "log group", EPOCH_MS - number * 86_400_000)
-            for number, name in enumerate(GROUPS)
-        ]
+        return [Choice(name, None, name) for name in GROUPS]
 
     async def executions(self, target: str) -> Sequence[Choice]:
         self.asked.append(target)

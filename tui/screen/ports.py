@@ -126,6 +126,17 @@ class Catalogue(Protocol):
     def open_now(self) -> Sequence[Choice]:
         """The targets that are open now, whole."""
 
+    @property
+    def place(self) -> str:
+        """The account and Region whose log groups are listed, as far as they are known yet."""
+
+    async def last_events(self) -> Mapping[str, int]:
+        """Read the times of the last events of the log groups, ms, by target.
+
+        Raises:
+            CatalogueError: AWS could not be asked.
+        """
+
     async def groups(self) -> Sequence[Choice]:
         """List the log groups.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from fnmatch import fnmatchcase
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
+import msgspec
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -37,8 +38,15 @@ _PATTERN: Final = re.compile(r"[.\-_/#A-Za-z0-9*?]*[*?][.\-_/#A-Za-z0-9*?]*", re
 _FUZZY: Final = FuzzySearch(case_sensitive=True)
 
 
-def rank_choices(choices: Iterable[Choice], typed: str) -> list[Choice]:
-    """The choices that match what was typed: best first, newest first among equals.
+Order = Literal["last event", "name"]
+ORDERS: Final[tuple[Order, ...]] = ("last event", "name")
+"""Orders of the choices, in which ``Ctrl+O`` offers them."""
+
+
+def rank_choices(
+    choices: Iterable[Choice], typed: str, order: Order = "last event"
+) -> list[Choice]:
+    """The choices that match what was typed: best first, among equals in an order.
 
     Every word must occur in the name, in any case: as a piece of it, which ranks first, or as
     letters in their order.
@@ -49,7 +57,8 @@ def rank_choices(choices: Iterable[Choice], typed: str) -> list[Choice]:
         name = choice.name.casefold()
         scores = [_score(name, word) for word in words]
         if all(scores):
-            found.append((sum(scores), choice.newest_ms or 0, choice))
+            newest_ms = choice.newest_ms or 0
+            found.append((sum(scores), newest_ms if order == "last event" else 0, choice))
     found.sort(key=lambda one: (-one[0], -one[1], one[2].name))
     return [choice for *_, choice in found[:CHOICES_MAX]]
 
@@ -102,6 +111,7 @@ class PickerField(Input):
         ("tab", "screen.mark", "Mark"),
         ("right", "deeper", "Its executions"),
         ("left", "back", "Back"),
+        ("ctrl+o", "screen.order", "Order"),
         ("escape", "screen.leave", "Close"),
     ]
 
@@ -149,6 +159,8 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         self._loading = 0
         self._errors: dict[str, str] = {}
         self._has_moved = False
+        self._order = ORDERS[0]
+        self._last_events: Mapping[str, int] = {}
 
     def compose(self) -> ComposeResult:
         """Lay out a field to type in over the list of choices."""
@@ -157,7 +169,9 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         field.cursor_blink = False
         pane = PickerList(self._palette, id="pick-list")
         arrow = "->" if self._palette.ascii_only else "→"
-        pane.border_subtitle = f"Enter opens, Tab marks, {arrow} executions, Esc closes"
+        pane.border_subtitle = (
+            f"Enter opens, Tab marks, {arrow} executions, Ctrl+O sorts, Esc closes"
+        )
         with Vertical(id="picker"):
             yield field
             yield pane
@@ -167,9 +181,14 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         for field in self.query(PickerField):  # none if the picker was closed already
             field.focus()
         self._load("log groups", self._catalogue.groups())
+        self._load("last events", self._read_last_events())
         for choice in self._catalogue.open_now[:_EXECUTIONS_AT_ONCE]:
             self._load_executions(choice.target)
         self._fill(first=True)
+
+    async def _read_last_events(self) -> Sequence[Choice]:
+        self._last_events = await self._catalogue.last_events()
+        return ()
 
     def _load_executions(self, target: str) -> None:
         if target not in self._requested:
@@ -183,8 +202,11 @@ class Picker(Modal[tuple[Choice, ...] | None]):
     async def _add_answer(self, what: str, request: Awaitable[Sequence[Choice]]) -> None:
         self._errors.pop(what, None)
         try:
-            known = set(self._all)
-            self._all += [one for one in await request if one not in known]
+            found = await request
+            known = {(one.target, one.execution) for one in self._all}
+            self._all += [one for one in found if (one.target, one.execution) not in known]
+            self._all = [self._dated(one) for one in self._all]
+            self._marked = dict.fromkeys(map(self._dated, self._marked))
         except CatalogueError as error:
             self._errors[what] = f"{what}: {error}"
         finally:
@@ -254,6 +276,11 @@ class Picker(Modal[tuple[Choice, ...] | None]):
             self._inside = None
             self._fill(first=True)
 
+    def action_order(self) -> None:
+        """Sort by the time of the last event, or by name."""
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self._fill(first=True)
+
     def action_leave(self) -> None:
         """Go from a target's executions back to all choices, or else close the picker."""
         if self._inside is not None:
@@ -280,13 +307,15 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         first = not self._has_moved
         inside = self._inside
         choices = [one for one in self._all if inside in (None, one.target)]
-        before = self._current()
+        self.query_one(PickerField).border_title = self._place()
+        current = self._current()
+        before = None if current is None else self._dated(current)
         typed = self.query_one(PickerField).value
         is_pattern = inside is None and _PATTERN.fullmatch(typed) is not None
         self._shown = (
             match_pattern(choices, typed, self._catalogue.open_now)
             if is_pattern
-            else rank_choices(choices, typed)
+            else rank_choices(choices, typed, self._order)
         )
         items = [self._item(str(index), one) for index, one in enumerate(self._shown)]
         if self._loading:
@@ -305,9 +334,19 @@ class Picker(Modal[tuple[Choice, ...] | None]):
         if not first and before in self._shown:
             pane.action_to(self._shown.index(before))
 
+    def _dated(self, choice: Choice) -> Choice:
+        """A log group with the time of its last event."""
+        last_ms = self._last_events.get(choice.target) if choice.execution is None else None
+        return choice if last_ms is None else msgspec.structs.replace(choice, newest_ms=last_ms)
+
+    def _place(self) -> str:
+        place = harmless(self._catalogue.place)
+        return self._palette.adapt(f"log groups of {place}" if place else "log groups")
+
     def _title(self, count: int) -> str:
         shown = f"{units.number(len(self._shown))} of {units.number(count)}"
-        return f"open: {shown}" + (f", {len(self._marked)} marked" if self._marked else "")
+        marked = f", {len(self._marked)} marked" if self._marked else ""
+        return f"open: {shown}, by {self._order}{marked}"
 
     def _item(self, key: str, choice: Choice) -> ListItem:
         cells = max(8, self._list.cells - 4 - _NOTE_CELLS)

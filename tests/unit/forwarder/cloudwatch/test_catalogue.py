@@ -16,6 +16,7 @@ from forwarder.cloudwatch.catalogue import (
     describe_log_streams,
     find_group,
     find_stream,
+    last_event_ms,
 )
 from forwarder.cloudwatch.reader import CloudWatch
 from forwarder.config import AwsOptions
@@ -89,6 +90,27 @@ async def test_permanent_errors_are_raised(
     scripted.script(refusal("AccessDeniedException", "not allowed: logs:DescribeLogGroups"))
     with pytest.raises(AccessDeniedError, match="logs:DescribeLogGroups"):
         await describe_log_groups(cloudwatch)
+
+
+@pytest.mark.parametrize(
+    ("streams", "last_ms"),
+    [
+        ([{"logStreamName": "s", "lastEventTimestamp": 7}], 7),
+        ([{"logStreamName": "s"}], None),
+        ([], None),
+    ],
+)
+async def test_the_last_event_of_a_group(
+    scripted: ScriptedCloudWatch,
+    cloudwatch: CloudWatch,
+    streams: list[dict[str, Any]],
+    last_ms: int | None,
+) -> None:
+    scripted.script(Reply(body=json.dumps({"logStreams": streams, "nextToken": "more"}).encode()))
+    assert await last_event_ms(cloudwatch, "/a") == last_ms
+    (asked,) = scripted.asked
+    assert (asked["logGroupName"], asked["orderBy"], asked["limit"]) == ("/a", "LastEventTime", 1)
+    assert asked["descending"] is True
 
 
 @pytest.fixture(scope="module")

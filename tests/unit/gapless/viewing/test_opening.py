@@ -195,14 +195,33 @@ async def test_log_groups(program: Path) -> None:
           "'--region', 'eu-west-1'], sys.argv")  # fmt: skip
     asked = ProcessCatalogue([("/here", "/here")], choices=(AWS,), token_file=None)
     assert list(asked.open_now) == [Choice("/here", None, "/here", "open now")]
-    assert list(await asked.groups()) == [Choice("/a", None, "/a", "log group", 5)]
+    assert list(await asked.groups()) == [Choice("/a", None, "/a", "", 5)]
+    assert asked.place == ""
 
 
 async def test_log_groups_of_several_regions(program: Path) -> None:
     write(program, """print('[{"name": "/a"}]' if sys.argv[-1] == 'x' else '[]')""")
     places = tuple(AwsChoice(region=one) for one in ("x", "y"))
     asked = ProcessCatalogue([], choices=places, token_file=None)
-    assert list(await asked.groups()) == [Choice("x:/a", None, "x:/a", "log group", None)]
+    assert list(await asked.groups()) == [Choice("x:/a", None, "x:/a")]
+
+
+async def test_the_place_of_log_groups(program: Path) -> None:
+    row = '{"name": "/a", "account": "1234", "region": "%s", "profile": null}'
+    write(program, f"""print('[{row}]' % sys.argv[-1])""")
+    places = tuple(AwsChoice(region=one) for one in ("x", "y"))
+    asked = ProcessCatalogue([], choices=places, token_file=None)
+    assert asked.place == ""
+    await asked.groups()
+    assert asked.place == "account 1234, x, y"
+
+
+async def test_last_events(program: Path) -> None:
+    rows = '[{"name": "/a", "last_event": 7}, {"name": "/b", "last_event": null}, {"name": "/c"}]'
+    write(program, f"print('{rows}'); assert sys.argv[3:6] == ['groups', '--last-event', "
+          "'--json'], sys.argv")  # fmt: skip
+    asked = ProcessCatalogue([], choices=(AWS,), token_file=None)
+    assert await asked.last_events() == {"/a": 7}
 
 
 async def test_executions(program: Path) -> None:
