@@ -145,16 +145,12 @@ class ProcessCatalogue:
             if "account" in row and "region" in row
         }
         names = [
-            (f"{label}:{row['name']}" if label else str(row["name"]), _time(row, "created"))
+            f"{label}:{row['name']}" if label else str(row["name"])
             for label, rows in zip(labels.values(), lists, strict=True)
             for row in rows
             if row.get("name")
         ]
-        return [
-            Choice(name, None, name, "", created)
-            for name, created in names
-            if name not in self._names
-        ]
+        return [Choice(name, None, name) for name in names if name not in self._names]
 
     async def last_events(self) -> Mapping[str, int]:
         """Read the times of the last events of the log groups, ms, by target.

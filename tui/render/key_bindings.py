@@ -163,7 +163,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
     KeyEntry("Space Enter a", "streams: show or hide, only this one, all of them", PANEL, ()),
     KeyEntry("Enter x o m", "patterns: only, hide, order, new since the log's cursor", PANEL, ()),
     KeyEntry("← → + -", "histogram: move along it and the log, zoom in, out", PANEL, ()),
-    KeyEntry("Tab → ←", "open: select several, list executions, go back", PANEL, ()),
+    KeyEntry("Tab → ← Ctrl+O", "open: select several, list executions, go back, sort", PANEL, ()),
     KeyEntry("Tab Shift+↑/↓", "columns: switch a field on or off; move it left, right", PANEL, ()),
     KeyEntry("Enter 1…9 a…Z", "faults: switch on or off; each fault has a key", PANEL, (),
         needs_simulator=True),

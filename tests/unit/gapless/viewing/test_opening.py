@@ -195,7 +195,7 @@ async def test_log_groups(program: Path) -> None:
           "'--region', 'eu-west-1'], sys.argv")  # fmt: skip
     asked = ProcessCatalogue([("/here", "/here")], choices=(AWS,), token_file=None)
     assert list(asked.open_now) == [Choice("/here", None, "/here", "open now")]
-    assert list(await asked.groups()) == [Choice("/a", None, "/a", "", 5)]
+    assert list(await asked.groups()) == [Choice("/a", None, "/a")]
     assert asked.place == ""
 
 
