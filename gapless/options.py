@@ -20,6 +20,7 @@ from common.hosts import host_name
 from common.patterns import compile_pattern
 from common.times import iso, parse_duration, parse_time, parse_zone
 from gapless.aws import AwsChoice, choices_of
+from gapless.extras import require_extra
 from gapless.targets import completion
 from gapless.targets.grammar import GroupTarget, PatternTarget, parse_target
 from wire.limits import PATTERN_CHARS_MAX
@@ -463,6 +464,32 @@ def filter_pattern_option(function: _Function) -> _Function:
         metavar="P",
         help="Only events that match CloudWatch's filter pattern P, as of filter-log-events.",
     )(function)
+
+
+def page_options(command: str) -> Callable[[Callable[..., _Result]], Callable[..., _Result]]:
+    """Add ``--web`` and ``--port``: the command gets the page's port, None without a page."""
+
+    def add(function: Callable[..., _Result]) -> Callable[..., _Result]:
+        @wraps(function)
+        def with_page(
+            *arguments: Any,  # noqa: ANN401 - click has checked them
+            web: bool,
+            port: int,
+            **options: Any,  # noqa: ANN401 - likewise
+        ) -> _Result:
+            if port and not web:
+                msg = "--port is the page's port: give --web with it"
+                raise UsageError(msg)
+            if web:
+                require_extra(f"gapless {command} --web", "web")
+            return function(*arguments, page=port if web else None, **options)
+
+        text = "The page's port, with --web; 0 = any free one."
+        with_port = click.option("--port", type=PORT, default=0, metavar="N", help=text)(with_page)
+        text = "Show it in a browser, on a page served by this command."
+        return click.option("--web", is_flag=True, help=text)(with_port)
+
+    return add
 
 
 def while_held_option(function: _Function) -> _Function:

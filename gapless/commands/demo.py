@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from common.errors import UsageError
 from common.locks import hold_temporary
 from common.processes import ChildProcess, start_gapless
 from common.state import state_dir
 from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
-    PORT,
     TEXT,
     cloudwatch_option,
     complete_scenario,
     find_scenario,
     forwarders_option,
     notify_option,
+    page_options,
     scenario_seed_option,
 )
-from gapless.terminal import StatusLine, say
+from gapless.terminal import StatusLine
 from gapless.viewing.model import Viewing, WatchedTarget
 from gapless.viewing.opening import SameTargetsOpener
 from gapless.viewing.watch import load_viewer, watch
@@ -58,14 +57,7 @@ _TICK_S: Final = 1.0
 @cloudwatch_option
 @forwarders_option
 @notify_option
-@click.option("--web", is_flag=True, help="Show it in a browser, on a page served by this command.")
-@click.option(
-    "--port",
-    type=PORT,
-    default=0,
-    metavar="N",
-    help="The page's port, with --web; 0 = any free one.",
-)
+@page_options("demo")
 def command(
     *,
     seed: int | None,
@@ -74,21 +66,15 @@ def command(
     cloudwatch: str,
     forwarders: int,
     notify: Literal["off", "bell", "osc9", "osc777"],
-    web: bool,
-    port: int,
+    page: int | None,
 ) -> int:
     """Watch simulated jobs, pull the network cable (p) and switch on other faults (F2).
 
     Everything runs on this machine, and ends with the viewer.
     """
-    if port and not web:
-        msg = "--port is the page's port: give --web with it"
-        raise UsageError(msg)
     require_extra("gapless demo", "demo")
     if forwarders > 1:
         require_extra("gapless demo --forwarders", "postgresql")
-    if web:
-        require_extra("gapless demo --web", "web")
     played = None if scenario is None else find_scenario(scenario)
     if seed is None:
         seed = 1 if played is None else played.setup.seed
@@ -117,8 +103,8 @@ def command(
             notice="" if played is None else f"{played.doc} F2: steps and verdict",
         )
         show = _watch
-        if web:
-            show = partial(_serve_page, port=port, simulator=simulator, lifeline=lifeline)
+        if page is not None:
+            show = partial(_serve_page, port=page, simulator=simulator, lifeline=lifeline)
         code = show(viewing)
         if not simulator.is_running:
             raise simulator.failure()
@@ -146,7 +132,7 @@ def _watch(viewing: Viewing) -> int:
 
 def _serve_page(viewing: Viewing, *, port: int, simulator: ChildProcess, lifeline: Path) -> int:
     """Show it on a page, with a viewer for each tab; return the exit code."""
-    from gapless.web.server import serve  # noqa: PLC0415 - aiohttp is slow to import
+    from gapless.web.server import announce, serve  # noqa: PLC0415 - aiohttp is slow to import
 
     (target,) = viewing.targets
     viewer = [
@@ -160,7 +146,7 @@ def _serve_page(viewing: Viewing, *, port: int, simulator: ChildProcess, lifelin
         viewer,
         port=port,
         is_needed=lambda: simulator.is_running,
-        announce=lambda url: say(f"watch it at {url} (Ctrl+C ends it)"),
+        announce=announce,
     )
 
 

@@ -14,6 +14,8 @@ import click
 import msgspec
 
 from common.errors import EXIT_CODES, EXIT_DONE, CannotConnectError, UsageError
+from common.locks import end_when_released, hold_temporary
+from common.state import state_dir
 from gapless.aws import AwsChoice, prepare_credentials
 from gapless.options import (
     DURATION,
@@ -35,6 +37,7 @@ from gapless.options import (
     check_writable,
     filter_pattern_option,
     notify_option,
+    page_options,
     several_aws_options,
     token_file_option,
 )
@@ -42,7 +45,10 @@ from gapless.targets.executions import CheckedFilter, StreamFilter
 from gapless.targets.grammar import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gapless.viewing.model import Viewing
+    from gapless.viewing.sources import TargetOpener
 
 
 _LINES_MAX: Final = 1_000_000
@@ -51,6 +57,9 @@ CONTEXT_LINES_MAX: Final = 10_000
 """Most context lines; those before a match are held in memory."""
 
 _CONSUMER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_ARGUMENTS: Final = "gapless.tail.arguments"
+"""Where a context keeps the arguments as given: each tab of a page has the same ones."""
+
 _YES: Final = frozenset({"", "1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 
@@ -87,6 +96,7 @@ class _TailCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse arguments; a forwarder's URL or a path after ``--resume`` is a TARGET."""
+        ctx.meta[_ARGUMENTS] = tuple(args)
         given = list(args)
         for place, (word, following) in enumerate(pairwise(args)):
             if word == "--resume" and _CONSUMER.fullmatch(following) is None:
@@ -275,6 +285,8 @@ Exit codes:
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
+@page_options("tail")
+@click.option("--tab-of", type=FILE, hidden=True)
 @calls_option
 @token_file_option
 @notify_option
@@ -282,6 +294,8 @@ Exit codes:
 def command(
     targets: tuple[Target, ...],
     *,
+    page: int | None,
+    tab_of: Path | None,
     token_file: Path | None,
     choices: tuple[AwsChoice, ...],
     resume: Resume | None,
@@ -295,10 +309,15 @@ def command(
     stream, also of a linked account, or the ws:// URL of a forwarder. Several --region and
     --profile are watched side by side.
     """
-    if not targets:
+    if tab_of is not None:
+        end_when_released(tab_of)
+        page = None
+    if page is not None:
+        _check_screen(options)
+    elif not targets and tab_of is None:
         _check_terminal(options)
-        for one in choices:
-            prepare_credentials(one)
+    for one in () if targets else choices:
+        prepare_credentials(one)
     targets = tuple(dict.fromkeys(targets))  # one that is given twice counts once
     token = _token(token_file)
     _check_options(options)
@@ -328,8 +347,11 @@ def command(
         token=token,
         resume=None if resuming is None else resuming.resume,
         consumer="" if resuming is None else resuming.consumer,
+        in_browser=tab_of is not None,
         **options,
     )
+    if page is not None:
+        return _serve_page(target_opener, () if waits else targets, port=page)
     opener = AnyTargetOpener(viewing, target_opener, token_file)
     with contextlib.ExitStack() as stack:
         if targets:
@@ -348,6 +370,36 @@ def command(
         else:
             return EXIT_DONE
         return watch(viewing, opener)
+
+
+def _serve_page(opener: TargetOpener, targets: Sequence[Target], *, port: int) -> int:
+    """Show it on a page until a signal ends that, with a viewer for each tab.
+
+    Targets are opened here first: errors appear on the terminal, and the forwarders stay for as
+    long as the page.
+    """
+    from gapless.web.server import announce, serve  # noqa: PLC0415 - aiohttp is slow to import
+
+    given = click.get_current_context().meta[_ARGUMENTS]
+    with contextlib.ExitStack() as stack:
+        lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
+        opened, _ = opener.open(stack, tuple(targets))
+        names = [*(one.name for one in opened), "gapless"]
+        viewer = ["tail", "--tab-of", str(lifeline), *given]
+        return serve(
+            " · ".join(names), viewer, port=port, is_needed=lambda: True, announce=announce
+        )
+
+
+def _check_screen(options: dict[str, Any]) -> None:
+    """Check that nothing but a screen was asked for.
+
+    Raises:
+        UsageError: Other output was asked for, which a page does not show.
+    """
+    if options["output"] or not options["follow"]:
+        msg = "--web shows the screen: leave out --format, --output and --no-follow"
+        raise UsageError(msg)
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -185,6 +185,11 @@ class PageServer:
         await asyncio.gather(*closing)
 
 
+def announce(url: str) -> None:
+    """Print the page's address."""
+    say(f"watch it at {url} (Ctrl+C ends it)")
+
+
 def serve(
     title: str,
     viewer: Sequence[str],
@@ -205,6 +210,8 @@ def serve(
     Raises:
         GaplessError: the port is in use.
     """
+    # A malformed request is answered; its traceback would cover the page's address.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     # textual-serve prints to stdout what a viewer wrote before it ended.
     logging.getLogger("textual-serve").addHandler(logging.NullHandler())
     with contextlib.redirect_stdout(sys.stderr):

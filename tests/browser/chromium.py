@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -46,9 +47,9 @@ class Page:
     """One tab; ``url`` is the address of its debugger."""
 
     def __init__(self, url: str) -> None:
-        self._link: ClientConnection = connect(
-            url, max_size=None, compression=None, ping_interval=None
-        )
+        self._open = ExitStack()
+        link = connect(url, max_size=None, compression=None, ping_interval=None)
+        self._link: ClientConnection = self._open.enter_context(link)
         self._next = 0
         self.requests: list[str] = []
         """Addresses that the page requested, WebSockets included."""
@@ -129,7 +130,7 @@ class Page:
 
     def close(self) -> None:
         """Disconnect from the tab."""
-        self._link.close()
+        self._open.close()
 
     def _key(self, key: str, code: int, text: str, *, modifiers: int = 0) -> None:
         shared = {

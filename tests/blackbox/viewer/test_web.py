@@ -1,4 +1,4 @@
-"""``gapless demo --web``: its page, several tabs, and an end without orphans."""
+"""``demo --web`` and ``tail --web``: the page, several tabs, and an end without orphans."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
+from tests.support.processes.log_writer import now_ms
+from tests.support.processes.moto_server import REGION, raw_moto
 from tests.support.processes.process_tree import command_of, family, wait_gone, wait_no_locks
+
+GROUP = "/jobs/web"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -90,3 +94,55 @@ async def test_a_killed_command_leaves_no_viewers(tmp_path: Path) -> None:
             demo.kill()
             await closed(link)
         await asyncio.to_thread(wait_gone, processes)
+
+
+async def test_a_real_log_group_in_a_browser(tmp_path: Path) -> None:
+    with raw_moto() as moto:
+        moto.create(GROUP, "stream")
+        moto.put(GROUP, "stream", [(now_ms(), "shown in each tab")])
+        options = ("--endpoint-url", moto.url, "--region", REGION, "--no-resume")
+        settings = {"GAPLESS_WEB": "1"}  # a tab must not serve a page itself
+        with GaplessProcess(
+            "tail", GROUP, *options, state=tmp_path, environment=settings
+        ) as command:
+            url = address(command)
+            async with connect(url) as first, connect(url) as second:
+                for link in (first, second):
+                    await drawn(link, b"shown in each tab")
+                await first.send(json.dumps(["stdin", "q"]))
+                await closed(first)
+                moto.put(GROUP, "stream", [(now_ms(), "and later")])
+                await drawn(second, b"and later")
+                processes = family(command.popen.pid)
+                command.popen.terminate()
+                await closed(second)
+            await asyncio.to_thread(wait_gone, processes)
+            assert command.popen.wait(WAIT_S) == 143
+    wait_no_locks(tmp_path)
+
+
+async def test_a_page_refuses_strangers(tmp_path: Path) -> None:
+    with raw_moto() as moto:
+        moto.create(GROUP, "stream")
+        options = ("--endpoint-url", moto.url, "--region", REGION)
+        with GaplessProcess("tail", GROUP, "--web", *options, state=tmp_path) as command:
+            url = address(command)
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, additional_headers={"Origin": "http://evil.example"})
+            assert refused.value.response.status_code == 403
+            with pytest.raises(InvalidMessage):  # Host stands there twice
+                await connect(url, additional_headers={"Host": "evil.example"})
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(re.sub(r"/[\w-]+/ws", "/guess/ws", url))
+            assert refused.value.response.status_code == 404
+            assert len(command.err.so_far()) == 1
+
+
+def test_a_log_group_that_does_not_exist_is_reported_before_the_page(tmp_path: Path) -> None:
+    with raw_moto() as moto:
+        options = ("--endpoint-url", moto.url, "--region", REGION)
+        with GaplessProcess("tail", "/none", "--web", *options, state=tmp_path) as command:
+            assert command.popen.wait(WAIT_S) == 3
+            said = "\n".join(command.err.wait_for(1, "errors"))
+    assert "/none" in said
+    assert "watch it at" not in said
