@@ -77,6 +77,14 @@ class StoredStatus(NamedTuple):
     """When it was read, by the same clock."""
 
 
+class News(NamedTuple):
+    """What a follower needs to know of a log: one moment's entries, end and status."""
+
+    entries: list[Entry]
+    head: Head
+    status: StoredStatus
+
+
 PRESENCE: Final = ""
 """The log that has no entries, but the names of the forwarders that ingest, as its wants."""
 
@@ -132,6 +140,9 @@ class Log(Protocol):
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """The entries that follow a position, at most ``limit``."""
+
+    def look(self, after: int, limit: int) -> News:
+        """What ``read``, ``head`` and ``status`` return at one moment, in one round trip."""
 
     def head(self) -> Head:
         """The present end: every append that was acknowledged before the call is included."""

@@ -19,6 +19,7 @@ from forwarder.cluster.log import (
     Fenced,
     Head,
     Lease,
+    News,
     StoredGroup,
     StoredStatus,
     Unavailable,
@@ -139,10 +140,19 @@ FROM gapless.entries LEFT JOIN gapless.bodies USING (group_id, position)
 WHERE group_id = $1::bigint AND position > $2::bigint
 ORDER BY position LIMIT $3::bigint"""
 _HEAD: Final = "SELECT head, digest FROM gapless.groups WHERE id = $1::bigint"
-_STATUS: Final = """
-SELECT status_at, status, (extract(epoch FROM status_written) * 1000)::bigint,
-    (extract(epoch FROM clock_timestamp()) * 1000)::bigint
-FROM gapless.groups WHERE id = $1::bigint"""
+_STATUS_COLUMNS: Final = """
+status_at, status, (extract(epoch FROM status_written) * 1000)::bigint,
+    (extract(epoch FROM clock_timestamp()) * 1000)::bigint"""
+_STATUS: Final = "SELECT" + _STATUS_COLUMNS + " FROM gapless.groups WHERE id = $1::bigint"
+# The status once, not in each row: positions have no gaps.
+_LOOK: Final = (
+    "WITH found AS ("
+    + _READ
+    + ") SELECT head, digest, CASE WHEN coalesce(position, 0) <= $2::bigint + 1 THEN status END,"
+    + _STATUS_COLUMNS.replace("status,", "", 1)
+    + """, position, index, bodies
+FROM gapless.groups LEFT JOIN found ON true WHERE id = $1::bigint ORDER BY position"""
+)
 _DROP: Final = """
 DELETE FROM gapless.bodies WHERE group_id = $1::bigint AND position <= $3::bigint
 AND EXISTS (SELECT FROM gapless.groups WHERE id = $1::bigint AND token = $2::bigint)"""
@@ -461,15 +471,19 @@ class PostgresLog:
         return self._known_id
 
     def _row(self, sql: str) -> _Row:
-        """The one row of a query about the group.
+        """The one row of a query about the group."""
+        return self._rows(sql)[0]
+
+    def _rows(self, sql: str, *values: Value) -> list[_Row]:
+        """The rows of a query about the group, one at least.
 
         A database that was restored from a backup may know the group under another id, or not.
         """
-        rows = self._engine.run(sql, self._id())
+        rows = self._engine.run(sql, self._id(), *values)
         if not rows:
             self._known_id = None
-            rows = self._engine.run(sql, self._id())
-        return rows[0]
+            rows = self._engine.run(sql, self._id(), *values)
+        return rows
 
     def acquire(self, ttl_ms: int) -> Lease | None:
         """Take the lease if it is free or expired."""
@@ -509,6 +523,16 @@ class PostgresLog:
         """The entries that follow a position, at most ``limit``."""
         rows = self._engine.run(_READ, self._id(), after, limit)
         return [Entry(_int(position), index or b"", bodies) for position, index, bodies in rows]
+
+    def look(self, after: int, limit: int) -> News:
+        """Entries that follow a position, the end and the status, as one statement sees them."""
+        rows = self._rows(_LOOK, after, limit)
+        position, digest, content, at, written_ms, now_ms, *_ = rows[0]
+        return News(
+            [Entry(_int(row[6]), row[7] or b"", row[8]) for row in rows if row[6] is not None],
+            Head(_int(position), digest or b""),
+            StoredStatus(_int(at), content or b"", _int(written_ms), _int(now_ms)),
+        )
 
     def head(self) -> Head:
         """The present end."""

@@ -21,7 +21,7 @@ from forwarder.cluster import status as statuses
 from forwarder.cluster.catching_up import READ_ENTRIES, catch_up, check_prefix
 from forwarder.cluster.engine import EngineClock, EngineMaker, EngineThread
 from forwarder.cluster.entries import BeginChain, BeginEpoch, Change
-from forwarder.cluster.log import PRESENCE, Entry, Head, Log, StoredStatus
+from forwarder.cluster.log import PRESENCE, Head, Log, News, StoredStatus
 from forwarder.cluster.presence import Presence
 from forwarder.cluster.view import View
 from forwarder.config import Config
@@ -57,26 +57,18 @@ TAKEN_OVER: Final = "another forwarder has taken over the log group"
 NOT_INGESTED: Final = "no forwarder has read it yet: start one with --role ingest"
 
 
-class _News(NamedTuple):
-    """What one look at a log found."""
+class _Look(NamedTuple):
+    """What one look at a log found, and the moments of the wall clock around it."""
 
-    entries: list[Entry]
-    head: Head
-    status: StoredStatus
+    news: News
     asked_ms: int
     answered_ms: int
-    """Moments of the wall clock around the reading of the status."""
 
 
-def _look(log: Log, after: int, wall_ms: Callable[[], int]) -> _News:
-    """Read what is new in a log; blocks.
-
-    The head and the status are those of a later moment, so that nothing is taken for current that
-    is older than the entries.
-    """
-    entries = log.read(after, READ_ENTRIES)
-    head, asked_ms = log.head(), wall_ms()
-    return _News(entries, head, log.status(), asked_ms, wall_ms())
+def _look(log: Log, after: int, wall_ms: Callable[[], int]) -> _Look:
+    """Read what is new in a log; blocks."""
+    asked_ms = wall_ms()
+    return _Look(log.look(after, READ_ENTRIES), asked_ms, wall_ms())
 
 
 class ControlThread:
@@ -208,9 +200,9 @@ class FollowedFeed:
         view, log, run = self._view, self._log, self._thread.run
         while True:
             try:
-                news = await run(partial(_look, log, view.position, self._opener.wall_ms))
-                await self._take(news)
-                if not news.entries and view.position >= news.head.position:
+                look = await run(partial(_look, log, view.position, self._opener.wall_ms))
+                await self._take(look)
+                if view.position >= look.news.head.position:
                     await run(partial(log.wait, view.position, WAIT_MS))
             except JournalFullError as error:
                 # The engine is away, or the disk is full: viewers keep what is there.
@@ -224,9 +216,9 @@ class FollowedFeed:
                     _LOG.warning("%s: the replicated journal is followed again", self.key.group)
                 self._backoff.reset()
 
-    async def _take(self, news: _News) -> None:
-        view = self._view
-        self._opener.clock.note(news.asked_ms, news.answered_ms, news.status.now_ms)
+    async def _take(self, look: _Look) -> None:
+        view, news = self._view, look.news
+        self._opener.clock.note(look.asked_ms, look.answered_ms, news.status.now_ms)
         for entry in news.entries:
             self._note(view.apply([entry]))
             # An entry takes milliseconds: viewers must not wait for all of them.

@@ -157,8 +157,7 @@ def _follow(url: str, path: Path, deliveries: int, report: Connection) -> None:
     received: dict[str, float] = {}
     while len(received) < deliveries:
         log.wait(view.position, TTL_MS)
-        entries = log.read(view.position, BATCH)
-        view.apply(entries)
+        view.apply(log.look(view.position, BATCH).entries)
         now = time.monotonic()
         for row in view.journal.read_after(head, BATCH):
             received[row.id] = now

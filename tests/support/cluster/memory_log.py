@@ -13,6 +13,7 @@ from forwarder.cluster.log import (
     Fenced,
     Head,
     Lease,
+    News,
     StoredStatus,
     Unavailable,
     Unknown,
@@ -164,6 +165,10 @@ class MemoryLog:
             group.entries[:through] = [
                 Entry(one.position, one.index, None) for one in group.entries[:through]
             ]
+
+    def look(self, after: int, limit: int) -> News:
+        """What ``read``, ``head`` and ``status`` return."""
+        return News(self.read(after, limit), self.head(), self.status())
 
     def status(self) -> StoredStatus:
         """The latest status."""

@@ -125,6 +125,23 @@ def test_the_latest_status_replaces_the_others(log: Log, lease: Lease, open_log:
         log.append(lease, at, b"index", None)
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+@pytest.mark.parametrize("status", [b"", b"one\0"])
+def test_a_look_finds_entries_end_and_status(
+    log: Log, lease: Lease, count: int, status: bytes
+) -> None:
+    for position in range(count):
+        log.append(lease, position, b"%d" % position, b"bodies" if position % 2 else None)
+    assert log.renew(lease, status, count)
+    for after in range(count + 1):
+        for limit in (1, 2, 9):
+            news = log.look(after, limit)
+            assert news.entries == log.read(after, limit)
+            assert news.head == log.head()
+            assert news.status.now_ms >= news.status.written_ms
+            assert news.status._replace(now_ms=0) == log.status()._replace(now_ms=0)
+
+
 @pytest.mark.parametrize("at", [0, 2])
 def test_a_status_of_another_position_is_refused(log: Log, lease: Lease, at: int) -> None:
     log.append(lease, 0, b"index", None)
