@@ -12,6 +12,8 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, repeat
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -43,6 +45,7 @@ from tui.lines.structure import (
     Scalar,
     Structure,
     field_text,
+    flag_plain_utf8,
     is_plain,
     structure_of,
 )
@@ -211,6 +214,17 @@ class ValueTest:
         """Whether one of a field's values passes; for ``!=``: whether all differ."""
         return any(map(self._holds, values)) is not self._negates
 
+    def flag_each(self, values: Sequence[Scalar]) -> Iterable[bool]:
+        """Whether each of the values passes, as the only one of its field."""
+        kinds = set(map(type, values))
+        if self.number is not None and not self.number[1] and kinds <= {int, float}:
+            found = map(self._compare, values, repeat(self.number[0]))
+            return map(operator.not_, found) if self._negates else found
+        if kinds == {str}:  # true and 1 would be equal
+            passing = {value: self.passes_any((value,)) for value in set(values)}
+            return map(passing.__getitem__, values)
+        return [self.passes_any((value,)) for value in values]
+
     def _holds(self, value: Scalar) -> bool:
         if self.number is not None and (value.__class__ is int or value.__class__ is float):
             if not self.number[1]:
@@ -330,40 +344,69 @@ class FieldTest(BlockTest):
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it passes, else 0."""
-        texts, shown = block.texts(), block.shown_texts()
-        flags = bytearray(len(texts.ends))
-        has_escapes = b"\\" in texts.data and b"\\u" in texts.data
-        if not has_escapes and not self._hints.are_in(shown):
+        texts = block.texts()
+        data, flags = texts.data, bytearray(len(texts.ends))
+        has_colours, has_escapes = block.has_colours, b"\\" in data and b"\\u" in data
+        if not (has_colours or has_escapes or self._hints.are_in(texts)):
             return bytes(flags)
-        as_text = flag_matches(self._text, shown)
-        lines, folded = texts.data.split(END), texts.data.lower().split(END)
-        candidates: Iterable[int] = range(len(flags))
-        if not has_escapes:
-            is_same = shown is texts
-            candidates = self._hints.candidates(
-                lines if is_same else shown.data.split(END),
-                folded if is_same else shown.data.lower().split(END),
-                is_ascii=texts.is_ascii,
-            )
-            if 1 in as_text:
-                candidates = sorted({*candidates, *(at for at, one in enumerate(as_text) if one)})
-        read, passes, is_ascii = self._read, self._value.passes_any, texts.is_ascii
-        for at in candidates:
-            raw = lines[at]
-            values = None if read is None else read(raw, folded[at])
-            if values:
-                flags[at] = passes(values)
-            elif as_text[at] or values is None:
-                message = raw.decode("ascii" if is_ascii else "utf-8", "surrogatepass")
-                flags[at] = as_text[at] if is_plain(message) else self._matches(message)
+        lines = data.split(END)
+        lines.pop()
+        others, doubtful = list(range(len(lines))), list[int]()
+        if self._read is not None:
+            numbers, values, doubtful, others = self._read.values_of(lines)
+            for at in compress(numbers, self._value.flag_each(values)):
+                flags[at] = 1
+        left: list[int] = []
+        if has_colours or has_escapes:
+            left = [at for at in (*others, *doubtful) if _is_shown_differently(lines[at])]
+            others = [at for at in others if not _is_shown_differently(lines[at])]
+            doubtful = [at for at in doubtful if not _is_shown_differently(lines[at])]
+        left += self._hints.numbers_of(lines, doubtful)
+        left += self._flag_plain(lines, others, flags, is_ascii=texts.is_ascii)
+        for at in left:
+            flags[at] = self._passes_alone(lines[at])
         return bytes(flags)
 
+    def _flag_plain(
+        self,
+        lines: Sequence[bytes],
+        left: list[int],
+        flags: bytearray,
+        *,
+        is_ascii: bool,
+    ) -> list[int]:
+        """Set the flags of lines without a structure; the numbers of those that may have one."""
+        rest = [lines[at] for at in left]
+        data = END.join(rest)
+        if not self._hints.is_name_in(data):
+            return []
+        are_plain = flag_plain_utf8(rest, is_ascii=is_ascii)
+        if self._text.is_in(data):
+            texts = JoinedTexts.of_utf8(list(compress(rest, are_plain)))
+            for at in compress(compress(left, are_plain), flag_matches(self._text, texts)):
+                flags[at] = 1
+        if all(are_plain):
+            return []
+        return self._hints.numbers_of(lines, list(compress(left, map(operator.not_, are_plain))))
+
+    def _passes_alone(self, raw: bytes) -> bool:
+        """Whether a line passes that nothing is known about."""
+        values = None if self._read is None else self._read(raw, raw.lower())
+        if values:
+            return self._value.passes_any(values)
+        return self._matches(raw.decode("utf-8", "surrogatepass"))
+
     def _matches(self, message: str) -> bool:
-        structure = structure_of(message, again=False)
+        structure = None if is_plain(message) else structure_of(message, again=False)
         values = [] if structure is None else self._name.values(structure)
         if values:
             return self._value.passes_any(values)
         return self._text.matches(without_colours(message))
+
+
+def _is_shown_differently(raw: bytes) -> bool:
+    """Whether a line may hold something that its bytes do not spell."""
+    return b"\x1b" in raw or b"\\u" in raw
 
 
 _PLAIN_NAME: Final = re.compile(r"[\w@$ -]+", re.ASCII)
@@ -378,58 +421,50 @@ class _Hints:
 
     def __init__(self, name: FieldName, comparison: Comparison, value: ValueTest) -> None:
         self.patterns: list[Pattern] = []
-        self._needles: list[tuple[bytes, bool, bool]] = []
+        self._name: Pattern | None = None
+        """The name as that of a field: what follows it in JSON, in JSON within a text, in logfmt,
+        in Lambda's lines, or in the comparison as a text."""
         last = name.base.rpartition(".")[2]
         is_added = any(name.is_named(one, name.base) for one in ADDED_NAMES)
         if _PLAIN_NAME.fullmatch(last) and not is_added and not name.may_be_message:
-            self._add(last, is_value=False, ignores_case=name.ignores_case)
+            self._add(last, ignores_case=name.ignores_case)
+            following = re.escape(comparison.operator[0])
+            self._name = Pattern(
+                rf'{re.escape(last)}(?:["\\=:]|{following})', ignores_case=name.ignores_case
+            )
         text = comparison.value
         is_plain_value = (comparison.operator == "=" and _PLAIN_VALUE.fullmatch(text)) or (
             comparison.operator == "~" and not comparison.is_regex and _PLAIN_PART.fullmatch(text)
         )
         if is_plain_value and value.number is None and text == text.strip():
-            self._add(text, is_value=True, ignores_case=smart_case(text))
+            self._add(text, ignores_case=smart_case(text))
 
-    def _add(self, text: str, *, is_value: bool, ignores_case: bool) -> None:
+    def _add(self, text: str, *, ignores_case: bool) -> None:
         self.patterns.append(Pattern(text, ignores_case=ignores_case, is_literal=True))
-        self._needles.append((text.encode(), is_value, ignores_case))
 
     def are_in(self, texts: JoinedTexts) -> bool:
         """Whether each of them is somewhere in the texts."""
         return all(pattern.is_in(texts.data) for pattern in self.patterns)
 
-    def candidates(
-        self, lines: Sequence[bytes], folded: Sequence[bytes], *, is_ascii: bool
-    ) -> Iterable[int]:
-        """The numbers of the lines that contain all of them, the name as that of a field.
+    def is_name_in(self, data: bytes) -> bool:
+        """Whether the field or the text may be somewhere in joined lines, as they are shown."""
+        return self._name is None or self._name.is_in(data)
 
-        Of lines that are not ASCII, some may not contain the value.
-
-        Args:
-            lines: The lines as they are shown, and something behind the last one.
-            folded: The same, in lower case as far as they are ASCII.
-            is_ascii: Whether all are ASCII; if not, more letters may equal those of a value.
-        """
-        found: Iterable[int] = range(len(lines) - 1)
-        for needle, is_value, ignores_case in self._needles:
-            where = folded if ignores_case else lines
-            if not is_value:
-                # What follows a name in JSON, in JSON within a text, in logfmt, and Lambda's lines.
-                a, b, c, d = (needle + end for end in (b'"', b"\\", b"=", b":"))
-                found = [
-                    at
-                    for at in found
-                    if a in (one := where[at]) or b in one or c in one or d in one
-                ]
-            elif is_ascii:
-                found = [at for at in found if needle in where[at]]
-        return found
+    def numbers_of(self, lines: Sequence[bytes], numbers: list[int]) -> list[int]:
+        """Those numbers whose lines, as they are shown, may have the field or the text."""
+        if self._name is None or not numbers:
+            return numbers
+        texts = JoinedTexts.of_utf8([lines[at] for at in numbers])
+        return list(compress(numbers, self._name.flag_lines(texts.data, texts.ends)))
 
 
 # One field of JSON objects
 
 _READ_BYTES: Final = 4 * FIELDS_MAX
 """A longer object may have more fields than a structure keeps; each takes five bytes at least."""
+
+_OBJECT_ENDS: Final = b"}", b"}\n"
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 _HEAD: Final = 300
 _LAMBDA_WORD: Final = re.compile(rb"\b(?:START|END|REPORT|INIT_START|INIT_REPORT|XRAY) ")
@@ -452,6 +487,8 @@ class _Reader:
         self._keys = b'"%b"' % last, b'.%b"' % last
         self._within = last + b"=", last + b":"
         """How a text within the line may name the field, beside escaped JSON."""
+        self._is_frequent = False
+        """Whether the name also occurs within other words."""
         self._parents = [part.encode() for part in parts[:-1]]
         fields: list[tuple[str, Any, Any]] = []
         self._rests: list[tuple[str, str]] = []
@@ -463,7 +500,10 @@ class _Reader:
                 default = msgspec.field(default=msgspec.UNSET, name=form)
                 fields.append((attribute, Any, default))
                 self._rests.append((attribute, rest))
-        self._decode = msgspec.json.Decoder(msgspec.defstruct("Fields", fields)).decode
+        decoder = msgspec.json.Decoder(msgspec.defstruct("Fields", fields, gc=False))
+        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
+        self._nothing = decoder.decode(b"{}")
+        self._attributes = [attrgetter(attribute) for attribute, _ in self._rests]
 
     def __call__(self, raw: bytes, folded: bytes) -> list[Scalar] | None:
         """Read a line."""
@@ -475,27 +515,114 @@ class _Reader:
         if not self._ignores_case:
             folded = raw
         count = folded.count(self._last)
-        if count > 1 and not self._is_key_once(raw, folded):
+        if count > 1 and not self._are_keys_once(folded, 1):
             return None
         try:
             found = self._decode(raw[start:] if start else raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        value = self._value_in(found)
+        if value is not msgspec.UNSET:
+            return None if isinstance(value, dict | list) else [value]
+        return [] if self._is_absent(raw, folded) else None
+
+    def values_of(
+        self, lines: Sequence[bytes]
+    ) -> tuple[list[int], list[Scalar], list[int], list[int]]:
+        """The values of all lines of which one decoding is certain.
+
+        Returns:
+            The numbers of these lines, and their values; the numbers of other JSON objects, and of
+            all other lines: whether those have the field is still to be found out.
+        """
+        are_objects = [
+            one[:1] == b"{" and one.endswith(_OBJECT_ENDS) and len(one) <= _READ_BYTES
+            for one in lines
+        ]
+        numbers = list(compress(range(len(lines)), are_objects))
+        if not numbers:
+            return [], [], [], list(range(len(lines)))
+        values = self._values_in(self._decoded(list(compress(lines, are_objects))))
+        others = list(compress(range(len(lines)), map(operator.not_, are_objects)))
+        are_certain = self._are_certain([lines[at] for at in numbers], values)
+        if all(are_certain):
+            return numbers, values, [], others
+        return (
+            list(compress(numbers, are_certain)),
+            list(compress(values, are_certain)),
+            list(compress(numbers, map(operator.not_, are_certain))),
+            others,
+        )
+
+    def _values_in(self, objects: list[Any]) -> list[Any]:
+        """The field's value in each object; UNSET if there is none by exactly its name."""
+        (attribute, rest), *others = zip(
+            self._attributes, map(itemgetter(1), self._rests), strict=True
+        )
+        values = list(map(attribute, objects))
+        if not rest and (not others or msgspec.UNSET not in values):
+            return values
+        return [self._value_in(one) for one in objects]
+
+    def _value_in(self, one: object) -> Any:  # noqa: ANN401 - any JSON
         for attribute, rest in self._rests:
-            value = getattr(found, attribute)
+            value = getattr(one, attribute)
             if value is not msgspec.UNSET and rest:
                 value = _descend(value, rest)
             if value is not msgspec.UNSET:
-                return None if isinstance(value, dict | list) else [value]
-        return [] if self._is_absent(raw, folded) else None
+                return value
+        return msgspec.UNSET
 
-    def _is_key_once(self, raw: bytes, folded: bytes) -> bool:
-        """Whether a name that occurs several times is a key only once, and no key of a text."""
+    def _are_certain(self, lines: Sequence[bytes], values: Sequence[Any]) -> list[bool]:
+        """Whether each line has a value, and names the field only once."""
+        have_value = [True] * len(lines)
+        if not _SCALARS.issuperset(map(type, values)):
+            have_value = [type(value) in _SCALARS for value in values]
+        raw = END.join(compress(lines, have_value))
+        folded = raw.lower() if self._ignores_case else raw
+        last, count = self._last, sum(have_value)
+        # Each line has one, so that more would be more in all.
+        if not count or self._occurs(folded, count) or self._are_keys_once(folded, count):
+            return have_value
+        parts = iter(folded.split(END))
+        return [
+            has_value and ((one := next(parts)).count(last) == 1 or self._are_keys_once(one, 1))
+            for has_value in have_value
+        ]
+
+    def _decoded(self, lines: Sequence[bytes]) -> list[Any]:
+        """Each line decoded, to an object without fields where it is not one JSON object.
+
+        They are decoded at once if possible. A line begins with one brace and ends with another, so
+        that no value goes on in the next: between such braces, JSON has a comma, and no string
+        holds a newline.
+        """
+        try:
+            found: list[Any] = self._decode_lines(b"\n".join(lines))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = []
+        return found if len(found) == len(lines) else list(map(self._decoded_alone, lines))
+
+    def _decoded_alone(self, line: bytes) -> object:
+        try:
+            return self._decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._nothing
+
+    def _occurs(self, folded: bytes, count: int) -> bool:
+        """Whether the name occurs this often; not counted again once it occurred oftener."""
+        if not self._is_frequent:
+            self._is_frequent = folded.count(self._last) != count
+            return not self._is_frequent
+        return False
+
+    def _are_keys_once(self, folded: bytes, count: int) -> bool:
+        """Whether a name that occurs oftener is a key only once a line, and no key of a text."""
         pair, named = self._within
-        if b"\\" in raw or pair in folded or named in folded:
+        if b"\\" in folded or pair in folded or named in folded:
             return False
         whole, part = self._keys
-        return folded.count(whole) + folded.count(part) <= 1
+        return folded.count(whole) + folded.count(part) <= count
 
     def _is_absent(self, raw: bytes, folded: bytes) -> bool:
         """Whether a field that was not found cannot be there in another way."""

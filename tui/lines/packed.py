@@ -148,6 +148,11 @@ class PackedRows:
         return list(self._rules.values())
 
     @property
+    def has_colours(self) -> bool:
+        """Whether there may be colour codes in a message."""
+        return self._has_colours
+
+    @property
     def is_compressed(self) -> bool:
         """Whether the rows are held in compressed form only."""
         return self._columns is None

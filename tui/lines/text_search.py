@@ -43,6 +43,12 @@ class JoinedTexts(NamedTuple):
             data, sizes = END.join([*parts, b""]), list(map(len, parts))
         return cls(data if messages else b"", list(accumulate(map((1).__add__, sizes))), is_ascii)
 
+    @classmethod
+    def of_utf8(cls, messages: Sequence[bytes]) -> Self:
+        """Join messages that are in UTF-8 already, perhaps not all of them ASCII."""
+        ends = list(accumulate(map((1).__add__, map(len, messages))))
+        return cls(END.join([*messages, b""]), ends, is_ascii=False)
+
     @property
     def has_colours(self) -> bool:
         """Whether there may be colour codes (SGR) in a message."""

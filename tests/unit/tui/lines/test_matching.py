@@ -229,6 +229,12 @@ def agree(typed: str, texts: Sequence[str]) -> None:
 @given(TYPED, st.lists(messages(), min_size=1, max_size=5))
 @example("a=1", ['{"a": 1, "b": {"a": 2}}', '{"A": 1}', "a=1", ""])
 @example("b.a=2", ['{"B": {"a": 2}}', '{"b": {"A": 2}}', '{"b.a": 2}', '{"b": {"b.a": 2}}'])
+@example("a=1", ['{"a": 1}\n{"a": 2}', '{"a": 2}', '{"a": 1}'])
+@example("a=1", ['{"b": [{}', '{"a": 1}', '{"b": 1}]}', '{"a": 1}\n', "{a=1}"])
+@example("a=1", ['{"a": 1, "b": "x a=2"}', '{"a": 1, "b": "a: 2"}', '{"a": 1, "xa": 1}'])
+@example("a=1", ['{"a": 1, "msg": "b=1 a=2"}', '{"a": 2, "msg": "b=1 a=1"}', "b=1 a=1"])
+@example("a>0", ['{"a": true}', '{"a": 1}', '{"a": [1]}', '{"a": null}', '{"a": "1"}', "a>0"])
+@example("a=x", ['{"a": "x", "b": "\\u0061=1"}', '{"\\u0061": "x"}', f"{RED}a{OFF}=x b=1"])
 def test_a_block_is_tested_as_its_lines_are(typed: str, texts: list[str]) -> None:
     agree(typed, texts)
 
