@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from operator import or_
 from typing import Final, NamedTuple, Self
@@ -98,25 +99,40 @@ def flag_matches(pattern: Pattern, texts: JoinedTexts) -> bytes:
     literal, ignores_case = pattern.literal, pattern.ignores_case
     if not literal or (ignores_case and (not literal.isascii() or _has_other_forms(texts))):
         return pattern.flag_lines(texts.data, texts.ends)
-    if not pattern.is_in(texts.data):
-        return bytes(len(texts.ends))
-    return bytes(_flag_literal(literal, texts, ignores_case=ignores_case))
+    return bytes(_flag_literal(pattern, literal, texts))
 
 
 def _has_other_forms(texts: JoinedTexts) -> bool:
     return not texts.is_ascii and any(form in texts.data for form in _OTHER_FORMS)
 
 
-def _flag_literal(literal: str, texts: JoinedTexts, *, ignores_case: bool) -> bytearray:
+def _flag_literal(pattern: Pattern, literal: str, texts: JoinedTexts) -> bytes | bytearray:
     """One byte a message: 1 if it contains a literal."""
-    data, needle = texts.data, literal.encode("utf-8", "surrogatepass")
-    if ignores_case:
-        needle = needle.lower()
-        if _is_in_most(needle, texts):
-            return bytearray(_flag_any_case(needle, data))
-        data = data.lower()
-    flags = bytearray(len(texts.ends))
-    _flag_occurrences(needle, data, texts, flags)
+    needle = literal.encode("utf-8", "surrogatepass")
+    needle = needle.lower() if pattern.ignores_case else needle
+    if _is_in_most(needle, texts):
+        if _is_in_all(needle, texts):
+            return b"\1" * len(texts.ends)
+        if pattern.ignores_case:
+            return bytearray(_flag_any_case(needle, texts.data))
+    return _flag_few(pattern, needle, texts)
+
+
+def _flag_few(pattern: Pattern, needle: bytes, texts: JoinedTexts) -> bytearray:
+    """Set the flags of the messages that contain a literal, as a few do; else continue otherwise.
+
+    RE2 finds a literal in any case twice as fast as ``bytes.find`` does in a lower-case copy.
+    """
+    flags, ends, line, at = bytearray(len(texts.ends)), texts.ends, 0, 0
+    for _ in range(_FEW):
+        at = pattern.find_literal(texts.data, at)
+        if at < 0:
+            return flags
+        line = bisect_right(ends, at, line)
+        flags[line] = 1
+        at = ends[line]
+    data = texts.data.lower() if pattern.ignores_case else texts.data
+    _flag_occurrences(needle, data, texts, flags, line)
     return flags
 
 
@@ -126,16 +142,32 @@ def _is_in_most(needle: bytes, texts: JoinedTexts) -> bool:
     return bool(first) and texts.data.count(needle, 0, first[-1]) * 2 > len(first)
 
 
+def _is_in_all(needle: bytes, texts: JoinedTexts) -> bool:
+    """Whether every message contains a literal, as the name of a field often is; False in doubt."""
+    first = texts.ends[:_SAMPLE]
+    if texts.data.count(needle, 0, first[-1]) < len(first):
+        return False
+    return len(_rest_of_line(needle).findall(texts.data)) == len(texts.ends)
+
+
+@lru_cache(16)
+def _rest_of_line(needle: bytes) -> re.Pattern[bytes]:
+    """Matches a literal and the rest of its message; the group is empty, so nothing is copied."""
+    return re.compile(re.escape(needle) + b"[^\xff]*()\xff")
+
+
 def _flag_any_case(needle: bytes, data: bytes) -> list[bool]:
     """Whether each message contains an ASCII literal in any case; fast if most have it as it is."""
     text = needle.decode("ascii")
     return [text in one or text in one.lower() for one in split_as_latin1(data)]
 
 
-def _flag_occurrences(needle: bytes, data: bytes, texts: JoinedTexts, flags: bytearray) -> None:
-    """Set the flag of each message that contains a literal."""
-    ends, matches, line = texts.ends, 0, 0
-    at = data.find(needle)
+def _flag_occurrences(
+    needle: bytes, data: bytes, texts: JoinedTexts, flags: bytearray, line: int
+) -> None:
+    """Set the flag of each message that contains a literal, from the one behind ``line`` on."""
+    ends, matches = texts.ends, _FEW
+    at = data.find(needle, ends[line])
     while at >= 0:
         line = bisect_right(ends, at, line)
         flags[line] = 1

@@ -96,3 +96,22 @@ def test_ends_are_the_offsets_behind_each_message(messages: list[str]) -> None:
 def test_split_as_latin1_keeps_each_byte(messages: list[str]) -> None:
     parts = split_as_latin1(JoinedTexts.of(messages).data)
     assert [part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts] == messages
+
+
+@given(
+    st.lists(st.sampled_from(["a=1", "xx a= y", "A=2 a=3", "A=", "b", "", "a=\n"]), max_size=200),
+    st.sampled_from(["a=1", "xx a= y"]),
+    st.integers(0, 200),
+    st.sampled_from(["a=", "A=", "=", "A=2"]),
+    st.booleans(),
+)
+def test_texts_in_most_or_all_lines_are_found_in_each(
+    texts: list[str],
+    usual: str,
+    repeats: int,
+    written: str,
+    ignores_case: bool,  # noqa: FBT001 - drawn
+) -> None:
+    pattern = compile_pattern(written, ignores_case=ignores_case)
+    texts = [usual] * repeats + texts
+    assert searched(pattern, texts) == [text for text in texts if pattern.matches(text)]
