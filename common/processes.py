@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import json
 import os
 import queue
@@ -336,10 +337,12 @@ def _trim() -> Callable[[int], int] | None:
 
 
 def return_free_memory() -> None:
-    """Return freed memory to the system; takes some milliseconds.
+    """Collect garbage and return freed memory to the system; takes some ten milliseconds.
 
-    The C library returns by itself only what is freed at the end of its heap.
+    The C library returns by itself only what is freed at the end of its heap, and what ended, such
+    as a log group's feed, is in cycles that the collector looks at rarely.
     """
+    gc.collect()
     trim = _trim()
     if trim is not None:
         trim(0)

@@ -162,6 +162,7 @@ class JournalFolder:
         if found is None:
             return
         journals, lock = found
+        self._has_rested = True
         try:
             journals.close()
         finally:
@@ -177,8 +178,8 @@ class JournalFolder:
     def rest_one(self) -> None:
         """Let a journal rest that was not used for the last ``REST_AFTER`` calls of this method.
 
-        One at a time: its last pages are synchronised to the disk. After the last one, the memory
-        of all is returned to the system.
+        One at a time: its last pages are synchronised to the disk. After the last one, and after
+        some were closed, their memory is returned to the system.
 
         Raises:
             JournalError: it can't be written.

@@ -282,9 +282,12 @@ class Keeper:
             self._pins[key] = _Pin(Backoff(RETRY_FIRST_MS, RETRY_MAX_MS, self._random))
 
     def unpin(self, key: FeedKey) -> None:
-        """Let a feed stop once it is not used any more."""
+        """Let a feed stop once no viewer watches it.
+
+        It does not linger, as its log group is gone or unwanted: its polls would only delay others.
+        """
         if self._pins.pop(key, None) is not None and key in self._entries:
-            self._entries[key].used_s = self._now_s()
+            self._entries[key].used_s = self._now_s() - self._linger_s
 
     def _postpone(self, pin: _Pin, error: ForwarderError) -> None:
         # Another forwarder may fail at any time: this one has to notice soon.

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import boto3
 import psutil
 
 from common.http import request
@@ -79,9 +80,16 @@ def name_of(number: int) -> str:
     return f"/svc/team-{number % 7}/service-{number:03}"
 
 
-def fill(moto: RawMoto, groups: int) -> None:
+def fill(moto: RawMoto, groups: int, region: str = "us-east-1") -> None:
     """Create the log groups with their lines."""
-    client, at_ms = moto.client(), time.time_ns() // 1_000_000 - AGE_MS
+    at_ms = time.time_ns() // 1_000_000 - AGE_MS
+    client = boto3.client(
+        "logs",
+        endpoint_url=moto.url,
+        region_name=region,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
     for number in range(groups):
         name = name_of(number)
         client.create_log_group(logGroupName=name)
@@ -99,7 +107,7 @@ def report(groups: int, seconds: float, region: str) -> Iterator[str]:
         region: Region whose quota the forwarder keeps.
     """
     with raw_moto() as moto, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        fill(moto, groups)
+        fill(moto, groups, region)
         where = ("--endpoint-url", moto.url, "--region", region)
         yield from _forwarder_alone(Path(folder) / "one", groups, seconds, where)
         yield from _with_viewer(Path(folder) / "two", groups, seconds, where)

@@ -177,6 +177,19 @@ async def test_at_the_limit_an_unwatched_feed_makes_room_but_no_other_does() -> 
     await rig.keeper.close()
 
 
+async def test_a_feed_that_is_not_pinned_any_more_does_not_linger_without_viewers() -> None:
+    rig = Rig(linger_s=60)
+    for key in (ONE, TWO):
+        rig.keeper.pin(key)
+    async with sweeping(rig):
+        await until(lambda: len(rig.open) == 2)
+        rig.view(rig.keeper.hubs[TWO])
+        for key in (ONE, TWO):
+            rig.keeper.unpin(key)
+        await until(lambda: rig.open == [TWO])
+    await rig.keeper.close()
+
+
 async def test_an_error_of_one_journal_spares_the_others_and_a_pinned_feed_comes_back() -> None:
     rig = Rig()
     async with sweeping(rig):
