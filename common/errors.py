@@ -62,8 +62,11 @@ class MissingExtraError(UsageError):
     """A command needs packages that only an extra of gapless installs."""
 
     def __init__(self, what: str, extra: str) -> None:
-        """``what`` needs the packages of ``extra``."""
-        super().__init__(f"{what} needs the {extra} extra: pipx install 'gapless[{extra}]'")
+        """``what`` needs the packages of ``extra``.
+
+        Without --force, pipx would leave an installation without the extra as it is.
+        """
+        super().__init__(f"{what} needs the {extra} extra: pipx install --force 'gapless[{extra}]'")
 
 
 class EndedBySignalError(BaseException):

@@ -135,7 +135,7 @@ def _wrong_extras(one: Installation, sandbox: Sandbox) -> Iterator[str]:
         if one.has(extra) or (extra == "web" and not one.has("demo")):
             continue
         done = sandbox.run(one.program, *commands[extra])
-        if done.returncode != 2 or f"pipx install 'gapless[{extra}]'" not in done.stderr:  # noqa: PLR2004 - usage
+        if done.returncode != 2 or f"pipx install --force 'gapless[{extra}]'" not in done.stderr:  # noqa: PLR2004 - usage
             yield f"without {extra}: exit {done.returncode}: {done.stderr}"
 
 

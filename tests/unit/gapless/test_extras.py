@@ -61,7 +61,7 @@ def test_a_command_without_its_extra_names_the_installation(
     assert done.returncode == EXIT_USAGE
     assert done.stdout == ""
     assert done.stderr == (
-        f"gapless: {command} needs the {extra} extra: pipx install 'gapless[{extra}]'\n"
+        f"gapless: {command} needs the {extra} extra: pipx install --force 'gapless[{extra}]'\n"
     )
 
 
