@@ -23,6 +23,7 @@ from tests.bench import (
     pages,
     patterns,
     refusals,
+    servers,
     viewer,
     viewers,
 )
@@ -93,6 +94,11 @@ def main() -> None:
     )
     _listed("lines" in parts, "One long line: CPU time, the best of some runs", lines.measure)
     _listed("cluster" in parts, "A journal shared through PostgreSQL", cluster.measure)
+    _listed(
+        "servers" in parts,
+        f"{given.viewers} viewers on two servers of a shared journal",
+        lambda: servers.measure(given.viewers, given.rate, given.seconds),
+    )
     _listed(
         "cloudwatch" in parts,
         "The simulator's CloudWatch and unpatched moto, over HTTP",

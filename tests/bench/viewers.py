@@ -55,8 +55,8 @@ class Report(msgspec.Struct):
         )
 
 
-class _Memory:
-    """Samples a process's memory and keeps the peak."""
+class Memory:
+    """Samples a process's memory and keeps the peak; knows its CPU time."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
@@ -102,12 +102,12 @@ def _broadcast(viewers: int, rate: int, seconds: float) -> Report:
     assert process.stdout is not None
     try:
         port = int(process.stdout.readline())
-        memory = _Memory(process.pid)
-        with _crowd(port, 1, 0):
+        memory = Memory(process.pid)
+        with crowd_of(port, 1, 0):
             time.sleep(1)
         before = memory.now()
-        with _crowd(port, viewers, 0) as crowd:
-            return _run("bare broadcast (limit)", crowd, memory, before, viewers, seconds)
+        with crowd_of(port, viewers, 0) as crowd:
+            return sample("bare broadcast (limit)", crowd, memory, before, viewers, seconds)
     finally:
         process.kill()
         process.wait()
@@ -128,16 +128,16 @@ def _forwarder(what: str, viewers: int, rate: int, seconds: float, *, stalled: i
             port = int(process.ready()["http"].rpartition(":")[2])
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
-            memory = _Memory(process.popen.pid)
-            with _crowd(port, 1, 0):
+            memory = Memory(process.popen.pid)
+            with crowd_of(port, 1, 0):
                 time.sleep(WARM_S)
             before = memory.now()
-            with _crowd(port, viewers, stalled) as crowd:
-                return _run(what, crowd, memory, before, viewers, seconds)
+            with crowd_of(port, viewers, stalled) as crowd:
+                return sample(what, crowd, memory, before, viewers, seconds)
 
 
 @contextmanager
-def _crowd(port: int, count: int, stalled: int) -> Iterator[subprocess.Popen[bytes]]:
+def crowd_of(port: int, count: int, stalled: int) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.crowd", str(port), str(count), str(stalled)],
         stdin=subprocess.PIPE,
@@ -155,10 +155,10 @@ def _crowd(port: int, count: int, stalled: int) -> Iterator[subprocess.Popen[byt
         process.stdout.close()
 
 
-def _run(
+def sample(
     what: str,
     crowd: subprocess.Popen[bytes],
-    memory: _Memory,
+    memory: Memory,
     before: int,
     viewers: int,
     seconds: float,

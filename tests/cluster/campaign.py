@@ -408,6 +408,11 @@ def main() -> int:
     def say(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
+    def end(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    # Else it would leave its processes behind.
+    signal.signal(signal.SIGTERM, end)
     found = asyncio.run(run(plan, say))
     sys.stdout.write("\n".join(found.lines()) + "\n")
     return 0 if found.is_clean else 1
