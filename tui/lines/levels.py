@@ -85,6 +85,9 @@ _WORD: Final = re.compile(
 """Without a leading ``\\b``, which takes three times as long: what precedes is checked later."""
 _LETTER: Final = re.compile(r"([IWEFTDV])(?:\d{4} \d\d:\d\d:|, \[\d{4}-|/\w+\s*[:(])", re.ASCII)
 """klog ``E0102 15:04:05``, Ruby ``E, [2026-``, Android ``E/Tag:``."""
+_REDIS: Final = re.compile(r"\d+:[CMSX] \d\d [A-Z][a-z]{2} \d{4} [\d:.]+ ([.*#-]) ", re.ASCII)
+"""Redis and Valkey: process, role, time, and a sign for the level."""
+_REDIS_SIGNS: Final = {".": "debug", "-": "trace", "*": "info", "#": "warn"}
 _PRIORITY: Final = re.compile(r"<(\d{1,3})>")
 _PRIORITY_MAX: Final = 191
 _TRACEBACK: Final = ("Traceback (most recent call last)", "Exception in thread", "panic: ")
@@ -220,11 +223,19 @@ def _level_in_text(text: str) -> str | None:
         before = text[word.start() - 1] if word.start() else " "
         if not (before.isalnum() or before == "_"):
             return _NAMES[word[1].lower()]
+    return _level_of_sign(text)
+
+
+def _level_of_sign(text: str) -> str | None:
+    """The level that a line opens with as a letter, a number or another sign."""
     if text[:1] in _LETTERS and (letter := _LETTER.match(text)) is not None:
         return _LETTERS[letter[1]]
     if text[:1] == "<" and (priority := _PRIORITY.match(text)) is not None:
         number = int(priority[1])
         return _SYSLOG[number % len(_SYSLOG)] if number <= _PRIORITY_MAX else None
+    if text[:1].isdigit():
+        redis = _REDIS.match(text)
+        return None if redis is None else _REDIS_SIGNS[redis[1]]
     return "error" if text.startswith(_TRACEBACK) else None
 
 
