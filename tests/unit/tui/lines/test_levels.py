@@ -194,3 +194,53 @@ def test_the_order_of_levels() -> None:
     assert at_least(None, "info")
     assert not at_least(None, "warn")
     assert all(at_least(level, LEVELS[0]) for level in LEVELS)
+
+
+PUBLIC: Final = [
+    ("2026-11-30 08:00:00,123 - root - ERROR - python logging", "error"),
+    ("ERROR:root:python basicConfig", "error"),
+    ("08:00:00.123 [main] WARN  com.example.App - logback", "warn"),
+    ("Nov 30, 2026 8:00:00 AM com.example.App main\nSEVERE: java.util.logging", "error"),
+    (
+        "2026/11/30 08:00:00 [error] 31#31: *1 open() failed (2: No such file), client: 10.0.0.1",
+        "error",
+    ),
+    ("[Mon Nov 30 08:00:00.000000 2026] [core:warn] [pid 1] AH00111: apache", "warn"),
+    ("<11>1 2026-11-30T08:00:00Z host app 1 - - RFC 5424", "error"),
+    ('2026-11-30 08:00:00.123 UTC [42] FATAL:  database "x" does not exist', "fatal"),
+    ("2026-11-30T08:00:00.123456Z 0 [Warning] [MY-010068] [Server] mysql", "warn"),
+    ("1:M 30 Nov 2026 08:00:00.123 # Warning: redis", "warn"),
+    ("info: Microsoft.Hosting.Lifetime[0]\n      Now listening", "info"),
+    ("crit: App[1]\n      disk", "fatal"),
+    ('{"@t":"2026-11-30T08:00:00Z","@l":"Warning","@mt":"serilog"}', "warn"),
+    ('{"severity":"ERROR","message":"google cloud"}', "error"),
+    ('{"level":50,"time":1,"msg":"pino"}', "error"),
+    ('{"log.level":"error","message":"ecs"}', "error"),
+    ('{"severityText":"WARN","body":"otel"}', "warn"),
+    ("ts=2026-11-30T08:00:00Z caller=main.go:1 level=warn msg=go-kit", "warn"),
+    ("time=2026-11-30T08:00:00Z level=ERROR msg=slog", "error"),
+    ("[2026-11-30T08:00:00Z ERROR app::db] env_logger", "error"),
+    ("2026-11-30T08:00:00.000000Z  WARN app: tracing", "warn"),
+    ('[2026-11-30 08:00:00] production.ERROR: laravel {"a":1}', "error"),
+    ("[2026-11-30 08:00:00,123: WARNING/MainProcess] celery", "warn"),
+    ("I1130 08:00:00.000000       1 controller.go:1] klog", "info"),
+    ("08:00:00.123 [error] elixir", "error"),
+    ("W, [2026-11-30T08:00:00.000000 #7]  WARN -- : rails", "warn"),
+    ("npm ERR! code ELIFECYCLE", "error"),
+    ("panic: runtime error: index out of range", "fatal"),
+    ('Traceback (most recent call last):\n  File "a.py", line 1\nValueError: x', "error"),
+    (
+        "[ERROR] 2026-11-30T08:00:00.000Z 8f5e4d3c-0000-4000-8000-000000000001 lambda python",
+        "error",
+    ),
+    ('172.17.0.1 - - [30/Nov/2026:08:00:00 +0000] "GET /error HTTP/1.1" 200 12', None),
+    ("no errors were found", None),
+    ("1:M 30 Nov 2026 08:00:00.123 * Ready to accept connections", "info"),
+    ("17:C 30 Nov 2026 08:00:00.123 - Accepted", "trace"),
+]
+"""Lines as common programs and loggers write them."""
+
+
+@pytest.mark.parametrize(("message", "level"), PUBLIC)
+def test_the_level_of_public_formats(message: str, level: str | None) -> None:
+    assert level_of(message) == level

@@ -314,3 +314,49 @@ def test_a_line_matches_its_own_pattern(words: list[str]) -> None:
     expression = parse_expression(f"pattern={quoted(' '.join(tokens))}")
     assert parse_expression(str(expression)) == expression
     assert finds(str(expression), line) == [True]
+
+
+PUBLIC: Final = [
+    (
+        (
+            "\x1b[2m2026-11-30T08:00:00Z\x1b[0m \x1b[32m INFO\x1b[0m \x1b[2mapp::db"
+            "\x1b[0m\x1b[2m:\x1b[0m connected"
+        ),
+        "app::db: connected",
+        True,
+    ),
+    ("\x1b[36mGET\x1b[0m /v1/jobs?id=7&x=%20 \x1b[32m200\x1b[0m", "/v1/jobs?id=7&x=%20 200", True),
+    ("at com.example.App$Inner.lambda$0(App.java:7)", "App$Inner.lambda$0(App.java:7)", True),
+    ("java.lang.NullPointerException: null", "nullpointerexception", True),
+    ("java.lang.nullpointerexception: null", "NullPointerException", False),
+    ("s3://bucket/key+with+plus (copy).txt", "key+with+plus (copy)", True),
+    ("arn:aws:lambda:eu-west-1:1:function:f:*", "function:f:*", True),
+    ('{"a":{"b":[1,2]}}', '{"b":[1,2]}', True),
+    ("^start and end$", "^start", True),
+    ("start", "^start", False),
+    ("a|b", "a|b", True),
+    ("a", "a|b", False),
+    ("C:\\Windows\\System32\\drivers", "\\System32\\", True),
+    ("Straße 12", "STRASSE", False),
+    ("Straße 12", "straße", True),
+    ("ΣΊΣΥΦΟΣ", "σίσυφος", True),
+    ("注文 41 ok", "注文", True),
+    ("100% of 5 GB (done)", "100% of", True),
+    ("a\tb", "a\tb", True),
+    ("user@example.com <x>", "<x>", True),
+    ("8f5e4d3c-0000", "8F5E", False),
+    ("!important", '"!important"', True),
+    ("why? because", "why?", True),
+    ("[2026-11-30T08:00:00Z] \x1b[1;31mE\x1b[0mRROR", "ERROR", True),
+]
+"""Lines as common programs and loggers write them."""
+
+
+@pytest.mark.parametrize(("message", "typed", "is_found"), PUBLIC)
+def test_what_is_typed_finds_what_is_seen(
+    message: str,
+    typed: str,
+    is_found: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    test = make_test(parse_expression(typed), lambda _target: "")
+    assert test(make_line(1, message)) is is_found

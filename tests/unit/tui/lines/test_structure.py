@@ -13,6 +13,7 @@ from tui.lines.structure import (
     FIELDS_MAX,
     STRUCTURE_CHARS_MAX,
     Structure,
+    field_text,
     request_id_of,
     structure_of,
 )
@@ -215,3 +216,129 @@ def test_the_version_of_a_start_line_comes_once() -> None:
 def test_every_text_is_searched_for_a_request(text: str) -> None:
     found = request_id_of(text)
     assert found is None or found
+
+
+PUBLIC: Final[list[tuple[str, str | None, dict[str, str]]]] = [
+    (
+        (
+            '{"level":30,"time":1532087894587,"pid":1,"hostname":"h","reqId":"req-1'
+            '","req":{"method":"GET","url":"/"},"msg":"incoming request"}'
+        ),
+        "incoming request",
+        {"reqId": "req-1", "req.method": "GET"},
+    ),
+    (
+        (
+            '{"@timestamp":"2026-11-30T08:00:00Z","log.level":"info","message":"hel'
+            'lo","service.name":"web","http":{"response":{"status_code":200}}}'
+        ),
+        "hello",
+        {"service.name": "web", "http.response.status_code": "200"},
+    ),
+    (
+        (
+            '{"timestamp":"2026-11-30T08:00:00Z","level":"ERROR","logger_name":"c.e'
+            '.App","thread_name":"main","message":"boom","stack_trace":"java.lang.X"}'
+        ),
+        "boom",
+        {"thread_name": "main"},
+    ),
+    (
+        (
+            '{"container_id":"abc","container_name":"/web","source":"stderr","log":'
+            '"plain text from FireLens","ecs_cluster":"c"}'
+        ),
+        "plain text from FireLens",
+        {"source": "stderr"},
+    ),
+    (
+        (
+            '{"stream":"stdout","logtag":"F","message":"{\\"msg\\":\\"inner'
+            '\\",\\"n\\":1}","kubernetes":{"pod_name":"p-1"}}'
+        ),
+        "inner",
+        {"n": "1", "kubernetes.pod_name": "p-1"},
+    ),
+    (
+        'time="2026-11-30T08:00:00Z" level=warning msg="logrus says" component=api retry=3',
+        "logrus says",
+        {"component": "api", "retry": "3"},
+    ),
+    (
+        '{"severity":"INFO","textPayload":"x","message":"gcp","logging.googleapis.com/trace":"t"}',
+        "gcp",
+        {"logging.googleapis.com/trace": "t"},
+    ),
+    (
+        '{"@t":"2026-11-30T08:00:00Z","@mt":"Order {Id} paid","Id":7}',
+        "Order {Id} paid",
+        {"Id": "7"},
+    ),
+    (
+        (
+            '{"_aws":{"Timestamp":1,"CloudWatchMetrics":[]},"Service":"s","Latency"'
+            ':12,"message":"emf"}'
+        ),
+        "emf",
+        {"Service": "s", "Latency": "12"},
+    ),
+    (
+        (
+            '{"time":"2026-11-30T08:00:00.000Z","type":"platform.report","record":{'
+            '"requestId":"8f5e","metrics":{"durationMs":12.3,"initDurationMs":200.1}}}'
+        ),
+        None,
+        {"record.metrics.durationMs": "12.3"},
+    ),
+    (
+        (
+            '{"timestamp":"2026-11-30T08:00:00.000Z","level":"INFO","requestId":"8f'
+            '5e","message":"powertools"}'
+        ),
+        "powertools",
+        {"requestId": "8f5e"},
+    ),
+    (
+        '<14>Nov 30 08:00:00 host app[7]: {"msg":"behind syslog","a":1}',
+        "behind syslog",
+        {"a": "1", "host": "host"},
+    ),
+    ('{"version":"1.1","host":"h","short_message":"gelf","_user_id":9}', "gelf", {"_user_id": "9"}),
+    (
+        (
+            '{"timeMillis":1,"thread":"main","level":"WARN","loggerName":"a","messa'
+            'ge":"log4j2","endOfBatch":false}'
+        ),
+        "log4j2",
+        {"endOfBatch": "false"},
+    ),
+    (
+        (
+            '{"resource":{"service.name":"s"},"severityText":"INFO","body":"otel","'
+            'attributes":{"http.method":"GET"}}'
+        ),
+        "otel",
+        {"attributes.http.method": "GET"},
+    ),
+    (
+        'ts=2026-11-30T08:00:00Z caller=main.go:1 level=info msg="go-kit" duration=1.2s',
+        "go-kit",
+        {"duration": "1.2s"},
+    ),
+    (
+        '{"message":{"text":"nested message","id":1},"level":"info"}',
+        None,
+        {"message.text": "nested message"},
+    ),
+]
+"""Lines as common programs and loggers write them."""
+
+
+@pytest.mark.parametrize(("message", "first", "fields"), PUBLIC)
+def test_message_and_fields_of_public_formats(
+    message: str, first: str | None, fields: dict[str, str]
+) -> None:
+    structure = structure_of(message)
+    assert structure is not None
+    assert first is None or structure.message == first
+    assert fields.items() <= {(name, field_text(value)) for name, value in structure.fields}
