@@ -13,13 +13,14 @@ from common.errors import CannotConnectError, UsageError
 from gapless.options import TEXT
 from gapless.rehearsal.runs import newest_ready
 
-_SCHEDULE: Final = ("after_ms", "for_ms")
+_SCHEDULE: Final = ("after_ms", "for_ms", "every_ms")
 
 _COMMON: Final = (
     ("toxicity", "share of connections or calls that it affects, 0 to 1"),
     ("name", "name of this fault; default: its type"),
     ("after_ms", "delay until it is switched on"),
     ("for_ms", "duration; 0 = until healed"),
+    ("every_ms", "repeated after; 0 = once"),
 )
 """Keys that every fault accepts, with their meanings."""
 
@@ -93,7 +94,7 @@ def command(
     """Switch FAULT of a running simulator on, or heal it; without FAULT, list all faults.
 
     Besides its own attributes every fault accepts toxicity=0..1 (the share that it affects),
-    name=TEXT, and a schedule: after_ms=N (delay) and for_ms=N (duration).
+    name=TEXT, and a schedule: after_ms=N (delay), for_ms=N (duration), every_ms=N (repetition).
     """
     if heal and attributes:
         msg = "--heal takes no KEY=VALUE: give a fault to heal, or none to heal all"

@@ -14,10 +14,11 @@ from common.concurrency import in_thread
 from common.errors import GaplessError
 from gapless.viewing.session_summary import session_course, session_lines
 from simulator.client import ControlApi
+from simulator.faults.base import DAY_MS
 from tui.client.engine import Engine
 from tui.lines.rows import Line
 from tui.output.record import closing_entries, event_entry, record_header, verification_entries
-from tui.screen.ports import SCENARIO, ControlsError, ScenarioStatus, VerdictStatus
+from tui.screen.ports import SCENARIO, ControlsError, FaultField, ScenarioStatus, VerdictStatus
 from wire.codec import encode
 
 UNJUDGED: Final = "unjudged"
@@ -100,6 +101,17 @@ LINES_MAX: Final = 200_000
 SLICE_ROWS: Final = 500
 """Lines encoded at once: some milliseconds, so that keys are handled in between."""
 
+TOXICITY: Final = "toxicity"
+
+_SCHEDULE: Final = {
+    "for_ms": "how long, 0 = as long as the fault itself lasts",
+    "every_ms": "repeated after, 0 = once",
+}
+"""Fields of every fault that has no attribute of that name."""
+
+_UNITS: Final = ("ms", "kbps", "bytes")
+"""Units that names of attributes end with."""
+
 SEED: Final = 1
 """Seed of scenarios that are started with a key."""
 
@@ -111,6 +123,9 @@ class SimulatorControls:
         """``url`` is ``control`` of the simulator's ready line."""
         self._api = ControlApi(url)
         self._titles: dict[str, str] = {}
+        self._types: dict[str, Mapping[str, Any]] = {}
+        self._used: dict[str, dict[str, float]] = {}
+        """Names of the switches that were used, the newest last, with the values of a form."""
         self._on: dict[str, list[str]] = {}
         """Names of the active faults, by type; replaced as a whole, since threads read it."""
         self._ended = threading.Event()
@@ -219,6 +234,43 @@ class SimulatorControls:
         """Follow changes no longer."""
         self._ended.set()
 
+    @property
+    def recent(self) -> Sequence[str]:
+        """The switches that were used, the newest first."""
+        return tuple(reversed(self._used))
+
+    def fields(self, name: str) -> Sequence[FaultField]:
+        """The values that a fault can be switched on with; those of the last time, or defaults."""
+        kind = self._types.get(name)
+        if kind is None:
+            return ()
+        last = self._used.get(name, {})
+        return [field._replace(value=last.get(field.name, field.value)) for field in _fields(kind)]
+
+    async def switch_on(self, name: str, values: Mapping[str, float]) -> None:
+        """Switch a fault on with these values of its fields.
+
+        Raises:
+            ControlsError: the simulator did not answer, or refused.
+        """
+        own = {str(one["name"]) for one in self._types[name]["attributes"]}
+        schedule = {one: int(values[one]) for one in _SCHEDULE if one in values and one not in own}
+        request = {
+            "type": name,
+            "toxicity": values.get(TOXICITY),
+            "attributes": {one: int(value) for one, value in values.items() if one in own},
+            "schedule": {one: value for one, value in schedule.items() if value},
+        }
+        try:
+            await in_thread(partial(self._api.switch_on, request))
+        except GaplessError as error:
+            raise ControlsError(str(error)) from error
+        self._note_used(name, values)
+        await self.refresh()
+
+    def _note_used(self, name: str, values: Mapping[str, float]) -> None:
+        self._used[name] = {**self._used.pop(name, {}), **values}
+
     async def toggle(self, name: str) -> bool:
         """Switch a fault or scenario; return whether it is on now.
 
@@ -231,6 +283,7 @@ class SimulatorControls:
             await in_thread(partial(self._switch, name, on))
         except GaplessError as error:
             raise ControlsError(str(error)) from error
+        self._note_used(name, {})
         await self.refresh()
         return name in self._on
 
@@ -274,6 +327,7 @@ class SimulatorControls:
             types = self._api.types()
             titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
             scenarios = {name_of(one): str(one.get("doc", "")) for one in self._api.scenarios()}
+            self._types = {str(one.get("type")): one for one in types}
             self._titles = titles | scenarios
         answer = self._api.changes(after, wait_ms)
         on: dict[str, list[str]] = {}
@@ -287,6 +341,31 @@ class SimulatorControls:
         self._on = on
         seq = answer.get("seq")
         return seq if isinstance(seq, int) else None
+
+
+def _fields(kind: Mapping[str, Any]) -> list[FaultField]:
+    """The fields of a fault: its attributes, its share, and when it is on."""
+    found = [
+        FaultField(
+            str(one["name"]),
+            one["default"],
+            one["minimum"],
+            one["maximum"],
+            str(one["meaning"]),
+            next((unit for unit in _UNITS if str(one["name"]).endswith(f"_{unit}")), ""),
+        )
+        for one in kind["attributes"]
+    ]
+    share = float(kind.get("toxicity", 1.0))
+    meaning = "share of connections or calls that it affects"
+    found.append(FaultField(TOXICITY, share, 0, 1, meaning, is_share=True))
+    known = {one.name for one in found}
+    found += [
+        FaultField(name, 0, 0, DAY_MS, meaning, "ms")
+        for name, meaning in _SCHEDULE.items()
+        if name not in known
+    ]
+    return found
 
 
 def reason_to_skip(lines: int, evicted: int) -> str:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.faults.base import DAY_MS, Ending, Fault, FaultType, Harm
+from simulator.faults.base import DAY_MS, Cycle, Ending, Fault, FaultType, Harm
 from simulator.faults.cloudwatch import CLOUDWATCH
 from simulator.faults.cluster import CLUSTER
 from simulator.faults.fault_log import FaultLog
@@ -58,10 +58,15 @@ _Ms = Annotated[int, Meta(ge=0, le=DAY_MS)]
 
 
 class FaultSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When a fault is on: ``after_ms`` from now, for ``for_ms`` (0 = until healed)."""
+    """When a fault is on: ``after_ms`` from now, for ``for_ms`` (0 = until healed).
+
+    With ``every_ms`` it is switched on again after that, each time for ``for_ms`` (0 = as long as
+    the fault itself lasts), until it is healed.
+    """
 
     after_ms: _Ms = 0
     for_ms: _Ms = 0
+    every_ms: _Ms = 0
 
 
 class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +90,19 @@ class _Switch:
         self.fault = fault
         self.schedule = schedule
         self.starts_ms = now_ms + schedule.after_ms
+        cycle = fault.cycle()
+        if schedule.every_ms:
+            on_ms = schedule.for_ms or cycle.on_ms
+            if on_ms is None or on_ms >= schedule.every_ms:
+                msg = (
+                    f"every_ms is {schedule.every_ms}, and {fault.name} lasts "
+                    f"{'until healed' if on_ms is None else f'{on_ms} ms'}: give a for_ms below it"
+                )
+                raise SimulatorError(msg)
+            cycle = Cycle(on_ms, schedule.every_ms)
+        self.cycle = cycle
+        """When the harm is in force, by the fault itself or its repetition."""
+        self.ends_after_ms = 0 if schedule.every_ms else schedule.for_ms
         self.turn = -1
         self.harm: Harm | None = None
         """The harm that was begun last; None where the draw spared this turn."""
@@ -169,6 +187,7 @@ class Board:
         given = request.toxicity
         toxicity = kind.toxicity if given is None else given
         fault = Fault(kind, name, request.attributes, toxicity, seed)
+        _Switch(fault, request.schedule, 0)  # before the fault that it replaces is undone
         with self._changed:
             if name in self._switches:
                 self._undo(self._switches[name], "healed")
@@ -278,7 +297,7 @@ class Board:
         if switch.turn < 0:
             # A fault that begins late still lasts its whole time.
             switch.starts_ms, elapsed_ms = now_ms, 0
-        cycle, for_ms = switch.fault.cycle(), switch.schedule.for_ms
+        cycle, for_ms = switch.cycle, switch.ends_after_ms
         is_over = for_ms > 0 and elapsed_ms >= for_ms
         # A cycle with on_ms == 0 is over at once, but its harm is still done.
         turn = elapsed_ms // cycle.every_ms if cycle.every_ms else 0
@@ -332,6 +351,17 @@ class Board:
             while not self._stopping:
                 wait_ms = self.step(self._clock_ms())
                 self._changed.wait(None if wait_ms is None else wait_ms / 1_000)
+
+
+def check_request(request: FaultRequest) -> None:
+    """Check that a fault of a known type can be switched on as requested.
+
+    Raises:
+        SimulatorError: an attribute is out of range, or attributes or schedule contradict.
+    """
+    kind = FAULTS[request.type]
+    fault = Fault(kind, request.name or kind.type, request.attributes, 1.0, 0)
+    _Switch(fault, request.schedule, 0)
 
 
 def family_of(kind: str) -> str:

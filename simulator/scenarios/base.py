@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 
 from simulator.errors import SimulatorError
-from simulator.faults.board import FAULTS, FaultRequest
+from simulator.faults.board import FAULTS, FaultRequest, FaultSchedule
 from wire.messages import UpstreamCode, UpstreamState
 
 MINUTE_MS: Final = 60_000
@@ -196,8 +196,18 @@ def _hurried(step: Step, speed: float) -> Step:
     if isinstance(action, Inject):
         fault = action.fault
         values = hurried(fault.type, fault.attributes, speed)
-        action = Inject(msgspec.structs.replace(fault, attributes=values))
+        schedule = FaultSchedule(**_hurried_schedule(fault.schedule, speed))
+        action = Inject(msgspec.structs.replace(fault, attributes=values, schedule=schedule))
     return step._replace(at_ms=round(step.at_ms / speed), action=action)
+
+
+def _hurried_schedule(schedule: FaultSchedule, speed: float) -> dict[str, int]:
+    """A schedule's times divided by ``speed``, with the rules of ``hurried``."""
+    times: dict[str, int] = msgspec.to_builtins(schedule)
+    return {
+        name: (int(ms / speed) + (name == "every_ms") or 1) if ms else 0
+        for name, ms in times.items()
+    }
 
 
 def hurried(kind: str, attributes: Mapping[str, int], speed: float) -> dict[str, int]:

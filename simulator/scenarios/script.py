@@ -20,8 +20,14 @@ import msgspec
 from common.errors import EXIT_USAGE
 from common.times import TimeFormatError, parse_duration
 from simulator.errors import SimulatorError
-from simulator.faults.base import DAY_MS, Attribute, Fault, FaultType
-from simulator.faults.board import FAULTS, NAME_CHARS_MAX, FaultRequest, FaultSchedule
+from simulator.faults.base import DAY_MS, Attribute, FaultType
+from simulator.faults.board import (
+    FAULTS,
+    NAME_CHARS_MAX,
+    FaultRequest,
+    FaultSchedule,
+    check_request,
+)
 from simulator.scenarios.base import (
     CLOUDWATCH_STATES,
     CONNECTION_STATES,
@@ -245,7 +251,8 @@ _EXPECT_OF_SETUP: Final[Mapping[str, _Key]] = {
 
 _ACTIONS: Final = ("inject", "heal", "write")
 _STEP: Final = ("at", "say", *_ACTIONS)
-_FAULT: Final = ("name", "toxicity", "after_ms", "for_ms")
+_SCHEDULE: Final = ("after_ms", "for_ms", "every_ms")
+_FAULT: Final = ("name", "toxicity", *_SCHEDULE)
 """Keys beside ``inject`` that every fault has, as with ``gapless inject``."""
 
 
@@ -379,16 +386,17 @@ class _Script:
         }
         schedule = {
             name: self._read((*path, name), table, _whole(0, DAY_MS))
-            for name in ("after_ms", "for_ms")
+            for name in _SCHEDULE
             if name in table and name not in own
         }
         toxicity = self._read((*path, "toxicity"), table, _number(0, 1), None)
         name = self._read((*path, "name"), table, _fault_name, "")
+        request = FaultRequest(kind.type, name, toxicity, attributes, FaultSchedule(**schedule))
         try:
-            Fault(kind, name, attributes, 1.0, 0)
+            check_request(request)
         except SimulatorError as error:
             raise self._error(path, str(error)) from error
-        return FaultRequest(kind.type, name, toxicity, attributes, FaultSchedule(**schedule))
+        return request
 
     def _check_keys(
         self,

@@ -109,6 +109,15 @@ async def test_faults(picture: Picture) -> None:
     await picture(scenes.live(), "f2", "2", size=NARROW)
 
 
+async def test_faults_found_by_name(picture: Picture) -> None:
+    await picture(scenes.live(), "f2", "slash", *"time", size=NARROW)
+
+
+@SIZES
+async def test_attributes_of_a_fault(picture: Picture, size: tuple[int, int]) -> None:
+    await picture(scenes.live(), "f2", "enter", "ctrl+u", *"2d", "enter", size=size)
+
+
 async def test_wrapped(picture: Picture) -> None:
     await picture(scenes.live(), "vertical_line", "E", size=NARROW)
 

@@ -6,7 +6,7 @@ For tests of the screen, which must not depend on a connection.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from tui.client.status import Status, TargetStatus
 from tui.client.target import LineSource
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
-from tui.screen.ports import ScenarioStatus, VerdictStatus
+from tui.screen.ports import SCENARIO, ControlsError, FaultField, ScenarioStatus, VerdictStatus
 from wire.messages import AlteredText, Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -177,6 +177,9 @@ class FakeControls:
         self.refreshed = 0
         self.scenario: ScenarioStatus | None = None
         self.verdict: VerdictStatus | None = None
+        self.recent: tuple[str, ...] = ()
+        self.given: dict[str, float] = {}
+        self.refusal = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,6 +195,23 @@ class FakeControls:
 
     async def refresh(self) -> None:
         self.refreshed += 1
+
+    def fields(self, name: str) -> Sequence[FaultField]:
+        if name.startswith(SCENARIO):
+            return ()
+        return (
+            FaultField(
+                "down_ms", 5_000, 0, 86_400_000, "how long it is down, 0 = until healed", "ms"
+            ),
+            FaultField("events", 100, 1, 10_000, "how many"),
+            FaultField("toxicity", 1.0, 0, 1, "share that it affects", is_share=True),
+        )
+
+    async def switch_on(self, name: str, values: Mapping[str, float]) -> None:
+        if self.refusal:
+            raise ControlsError(self.refusal)
+        self.states[name] = True
+        self.given = dict(values)
 
 
 def make_line(

@@ -62,6 +62,28 @@ class ScenarioStatus(NamedTuple):
     then: str = ""
 
 
+class FaultField(NamedTuple):
+    """A value that a fault can be switched on with.
+
+    Attributes:
+        name: Its name.
+        value: What the form begins with.
+        minimum: Its bounds.
+        maximum: Likewise.
+        meaning: What it does, in the simulator's words.
+        unit: ``ms``, ``bytes`` or the like; empty for a count.
+        is_share: Whether it is a share from 0 to 1 and no whole number.
+    """
+
+    name: str
+    value: float
+    minimum: int
+    maximum: int
+    meaning: str
+    unit: str = ""
+    is_share: bool = False
+
+
 class Controls(Protocol):
     """The fault and scenario switches of a running simulator."""
 
@@ -87,6 +109,20 @@ class Controls(Protocol):
 
     async def toggle(self, name: str) -> bool:
         """Switch a fault on or off; returns whether it is on now.
+
+        Raises:
+            ControlsError: The simulator did not answer, or refused.
+        """
+
+    @property
+    def recent(self) -> Sequence[str]:
+        """The switches that were used from this screen, the newest first."""
+
+    def fields(self, name: str) -> Sequence[FaultField]:
+        """The values that a fault can be switched on with; empty for a scenario."""
+
+    async def switch_on(self, name: str, values: Mapping[str, float]) -> None:
+        """Switch a fault on with these values of its fields.
 
         Raises:
             ControlsError: The simulator did not answer, or refused.

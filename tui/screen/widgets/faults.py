@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.widgets import Input
 
 from tui.render import line_format as fmt
 from tui.render.palette import Palette
@@ -16,6 +17,7 @@ from tui.render.safe_text import Segment, harmless
 from tui.render.status_text import Chunk, chunk
 from tui.screen.ports import CABLE, SCENARIO, Controls, ControlsError, ScenarioStatus, VerdictStatus
 from tui.screen.widgets.bars import Bar
+from tui.screen.widgets.fault_form import FaultForm
 from tui.screen.widgets.modals import Modal
 from tui.screen.widgets.panes import ListItem, ListPane, TextPane
 
@@ -38,7 +40,8 @@ RESERVED: Final = frozenset("gGjkpq")
 """Letters with another meaning in the panel: movement, cable, close."""
 
 SWITCH_KEYS: Final = "1234567890" + "".join(one for one in ascii_letters if one not in RESERVED)
-"""Keys of the switches on a page, in their order; enough for every fault."""
+"""Keys of the first switches of a page, which keep them however the list is sorted; the others are
+found by their names."""
 
 
 class SwitchList(ListPane):
@@ -56,12 +59,29 @@ class SwitchList(ListPane):
         self.call_later(self.run_action, "screen.describe")
 
 
+class SwitchSearch(Input):
+    """A part of the names to show."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "screen.end_search(True)", "End"),
+        ("enter", "screen.end_search(False)", "Use"),
+        ("down", "screen.by(1)", "Down"),
+        ("up", "screen.by(-1)", "Up"),
+        ("f2", "screen.dismiss", "Close"),
+    ]
+
+
 class FaultPanel(Modal[None]):
-    """All switches with their keys and states, and the progress of a scenario."""
+    """All switches with their keys and states, and the progress of a scenario.
+
+    Those used last stand first, as of the moment at which the panel was opened.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,f2,q", "dismiss", "Close"),
-        ("enter,space", "switch_this", "Switch"),
+        ("enter", "open", "Attributes"),
+        ("space", "switch_this", "Switch"),
+        ("slash", "search", "Search"),
         ("tab,shift+tab,left,right", "turn_page", "Scenarios, or faults"),
         ("p", f"switch({CABLE!r})", "Cable"),
         *[(key, f"press({place})", f"Switch {key}") for place, key in enumerate(SWITCH_KEYS)],
@@ -73,13 +93,19 @@ class FaultPanel(Modal[None]):
         self._controls = controls
         self._page: Page = "faults"
         self._error = ""
+        self._recent = tuple(controls.recent)
 
     def compose(self) -> ComposeResult:
         """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
             frame.border_title = "simulator"
-            frame.border_subtitle = "a key or Enter switches, Tab changes the page, Esc closes"
+            keys = "key or Space: switch · Enter: attributes · / search · Tab: page"
+            frame.border_subtitle = self._palette.adapt(keys)
             yield Bar(self._palette, id="pages", separator=" ")
+            search = SwitchSearch(id="switch-search", compact=True, placeholder="part of a name")
+            search.cursor_blink = False
+            search.add_class("-away")
+            yield search
             yield TextPane(self._palette, id="scenario")
             yield SwitchList(self._palette)
             yield TextPane(self._palette, id="about")
@@ -103,11 +129,50 @@ class FaultPanel(Modal[None]):
         """Fit the texts to the new width."""
         self.call_after_refresh(self._fill)
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show the switches whose names match what is typed."""
+        event.stop()
+        self._fill(first=True)
+
+    def action_search(self) -> None:
+        """Let the user type a part of a name."""
+        if self.has("#switch-search"):
+            search = self.query_one(SwitchSearch)
+            search.remove_class("-away")
+            search.focus()
+
+    def action_end_search(self, clear: bool) -> None:  # noqa: FBT001 - a key's argument
+        """Go back to the list, of the matches or of everything."""
+        if not self.has("#switch-search", "#switches"):
+            return
+        search = self.query_one(SwitchSearch)
+        if clear:
+            search.value = ""
+        search.set_class(not search.value, "-away")
+        self.query_one(SwitchList).focus()
+        self._fill()
+
+    def action_by(self, rows: int) -> None:
+        """Move the cursor while a name is typed."""
+        self.query_one(SwitchList).action_by(rows)
+        self._fill()
+
+    async def action_open(self) -> None:
+        """Open the attributes of the fault under the cursor; a scenario is started or stopped."""
+        name = self.query_one(SwitchList).current
+        if not name or name.startswith(SCENARIO):
+            await self.action_switch_this()
+            return
+        self._error = ""
+        self.app.push_screen(FaultForm(self._palette, self._controls, name))
+
     async def action_press(self, place: int) -> None:
         """Move to the switch with this key's index, and switch it."""
         names = self._names(self._page)
         if place < len(names):
-            self.query_one(SwitchList).action_to(place)
+            shown = self._shown()
+            if names[place] in shown:
+                self.query_one(SwitchList).action_to(shown.index(names[place]))
             await self.action_switch(names[place])
 
     async def action_switch_this(self) -> None:
@@ -139,12 +204,23 @@ class FaultPanel(Modal[None]):
         is_scenario = page == "scenarios"
         return [one for one in self._controls.names if one.startswith(SCENARIO) == is_scenario]
 
+    def _shown(self) -> list[str]:
+        """The names on this page that match the search, those used last first."""
+        names = self._names(self._page)
+        words = self.query_one(SwitchSearch).value.casefold().replace("_", " ").split()
+        recent = [name for name in self._recent if name in names]
+        return [
+            name
+            for name in [*recent, *(one for one in names if one not in recent)]
+            if all(word in name.casefold().replace("_", " ") for word in words)
+        ]
+
     def _active(self, page: Page) -> list[str]:
         states = self._controls.states
         return [name for name in self._names(page) if states.get(name)]
 
     def _fill(self, *, first: bool = False) -> None:
-        if not self.has("#pages", "#scenario", "#switches", "#about"):
+        if not self.has("#pages", "#switch-search", "#scenario", "#switches", "#about"):
             return
         pages = self.query_one("#pages", Bar)
         pages.show([self._tab("faults"), self._tab("scenarios")])
@@ -154,8 +230,10 @@ class FaultPanel(Modal[None]):
         pane.show("", lines)
         names, switches = self._names(self._page), self.query_one(SwitchList)
         wide = max((cell_len(_short(name)) for name in names), default=0)
-        items = [self._item(place, name, wide) for place, name in enumerate(names)]
-        switches.show(items, first=first)
+        keys = dict(zip(names, SWITCH_KEYS, strict=False))
+        shown = self._shown()
+        items = [self._item(keys.get(name, " "), name, wide, shown[0]) for name in shown]
+        switches.show(items or [ListItem("", (("  no name matches", "muted"),))], first=first)
         about: list[list[Segment]] = [[(self._describe(switches.current or ""), "text")]]
         if self._error:
             about = [[(harmless(self._error), "bad")]]
@@ -167,11 +245,10 @@ class FaultPanel(Modal[None]):
         role = "badge.accent" if page == self._page else "badge.quiet"
         return chunk(text, role, 0, f"screen.turn_page({page!r})")
 
-    def _item(self, place: int, name: str, wide: int) -> ListItem:
+    def _item(self, key: str, name: str, wide: int, top: str) -> ListItem:
         is_on = self._controls.states.get(name, False)
-        key = SWITCH_KEYS[place] if place < len(SWITCH_KEYS) else " "
         switches = self.query_one(SwitchList)
-        sign = ">" if name == (switches.current or self._names(self._page)[0]) else " "
+        sign = ">" if name == (switches.current or top) else " "
         room = max(0, switches.cells - wide - 12)
         about = self._describe(name)
         about = about if cell_len(about) <= room else f"{fmt.fit(about, room - 1)}…"

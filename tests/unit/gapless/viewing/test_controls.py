@@ -34,6 +34,17 @@ from tui.client.target import TargetSpec
 from tui.lines.rows import Line
 from tui.screen.ports import Controls, ControlsError, ScenarioStatus, VerdictStatus
 
+TYPES: Final = [
+    {
+        "type": "disconnect",
+        "attributes": [
+            {"name": "down_ms", "default": 5, "minimum": 0, "maximum": 9, "meaning": "how long"},
+            {"name": "every_ms", "default": 0, "minimum": 0, "maximum": 9, "meaning": "again"},
+        ],
+    },
+    {"type": "delay", "attributes": [], "toxicity": 0.5},
+]
+
 
 class Board(ThreadingHTTPServer):
     """What the simulator's control API does, as far as switching goes."""
@@ -51,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.endswith("/types"):
-            self.answer(200, [{"type": "disconnect", "attributes": []}, {"type": "delay"}])
+            self.answer(200, TYPES)
         elif self.path.endswith("/scenarios"):
             self.answer(200, [{"name": "storm", "doc": "A crowd."}])
         elif "/changes" in self.path:
@@ -165,6 +176,34 @@ async def test_a_scenario_is_started_described_judged_and_stopped(board: Board) 
     story = controls.scenario
     assert story is not None
     assert story.progress == "stopped"
+
+
+async def test_a_fault_is_switched_on_with_attributes_and_a_schedule(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    await controls.refresh()
+    assert [one[:4] for one in controls.fields("disconnect")] == [
+        ("down_ms", 5, 0, 9),
+        ("every_ms", 0, 0, 9),
+        ("toxicity", 1.0, 0, 1),
+        ("for_ms", 0, 0, 86_400_000),
+    ]
+    assert [one.name for one in controls.fields("delay")] == ["toxicity", "for_ms", "every_ms"]
+    assert [one.unit for one in controls.fields("delay")] == ["", "ms", "ms"]
+    assert controls.fields("scenario storm") == ()
+    values = {"down_ms": 7, "every_ms": 8, "toxicity": 0.5, "for_ms": 0}
+    await controls.switch_on("disconnect", values)
+    assert controls.states["disconnect"]
+    given = board.on["disconnect"]
+    assert given["attributes"] == {"down_ms": 7, "every_ms": 8}
+    assert (given["toxicity"], given["schedule"]) == (0.5, {})
+    await controls.switch_on("delay", {"toxicity": 0.5, "for_ms": 100, "every_ms": 900})
+    assert board.on["delay"]["schedule"] == {"for_ms": 100, "every_ms": 900}
+    assert [one.value for one in controls.fields("disconnect")] == [7, 8, 0.5, 0]
+    await controls.toggle("disconnect")
+    assert controls.recent == ("disconnect", "delay")
+    board.refuses = True
+    with pytest.raises(ControlsError, match="the lever is stuck"):
+        await controls.switch_on("delay", {})
 
 
 async def test_a_fault_that_another_client_switched_is_seen_first(board: Board) -> None:

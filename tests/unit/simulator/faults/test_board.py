@@ -283,3 +283,45 @@ def test_the_catalogue_lists_every_fault() -> None:
     assert set(told) == set(FAULTS)
     assert told["disconnect"]["attributes"][0]["name"] == "down_ms"
     assert all(one["meaning"].endswith((".", ",")) or one["meaning"] for one in told.values())
+
+
+def test_any_fault_can_be_repeated(switches: Board, levers: HarmRecorder, clock: Clock) -> None:
+    switches.switch_on(request("latency", schedule=FaultSchedule(for_ms=200, every_ms=1_000)))
+    began = len(levers.calls)
+    assert switches.step(clock.now_ms + 199) == 1
+    assert switches.describe("latency")["on"] is True
+    assert switches.step(clock.now_ms + 200) == 800
+    assert switches.describe("latency")["on"] is False
+    assert switches.step(clock.now_ms + 1_000) == 200
+    assert switches.describe("latency")["on"] is True
+    assert switches.describe("latency")["turns"] == 2
+    switches.switch_off("latency")
+    assert len(levers.calls) == began + 3
+
+
+def test_an_instant_is_repeated_without_a_duration(
+    switches: Board, levers: HarmRecorder, clock: Clock
+) -> None:
+    switches.switch_on(request("journal_lost", schedule=FaultSchedule(every_ms=60_000)))
+    assert switches.step(clock.now_ms + 60_000) is not None
+    assert switches.describe("journal_lost")["turns"] == 2
+    assert len(levers.calls) >= 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "schedule", "said"),
+    [
+        ("latency", FaultSchedule(every_ms=500), "latency lasts until healed: give a for_ms"),
+        ("latency", FaultSchedule(for_ms=500, every_ms=500), "lasts 500 ms"),
+        ("blackhole", FaultSchedule(every_ms=500), "blackhole lasts"),
+    ],
+)
+def test_a_repetition_needs_a_pause(
+    switches: Board, levers: HarmRecorder, kind: str, schedule: FaultSchedule, said: str
+) -> None:
+    switches.switch_on(request(kind))
+    before = list(levers.calls)
+    with pytest.raises(SimulatorError, match=said):
+        switches.switch_on(request(kind, schedule=schedule))
+    assert switches.describe(kind)["on"] is True, "the one that is on stays on"
+    assert levers.calls == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
-from simulator.faults.board import FAULTS, Board, FaultRequest
+from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule
 from simulator.faults.cluster import CLUSTER
 from simulator.scenarios import chaos
 from simulator.scenarios.base import (
@@ -116,6 +116,14 @@ def test_faster_means_shorter_not_younger() -> None:
     }
     assert hurried("forwarder_crash", {}, 4) == {"within_ms": 250, "down_ms": 500}
     assert hurried("throttle", {"rate": 5}, 4) == {"rate": 5}
+
+
+def test_schedules_run_at_speed() -> None:
+    schedule = FaultSchedule(after_ms=1_000, for_ms=5, every_ms=100)
+    step = Step(0, Inject(FaultRequest("latency", schedule=schedule)))
+    [found] = in_order(Scenario("one", "One.", lambda _: [step]), 1, 10)
+    assert isinstance(found.action, Inject)
+    assert found.action.fault.schedule == FaultSchedule(after_ms=100, for_ms=1, every_ms=11)
 
 
 def test_a_scenario_runs_at_speed() -> None:

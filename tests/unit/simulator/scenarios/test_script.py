@@ -241,6 +241,11 @@ MALFORMED = {
         "line 1: steps[1]: ",
         "jitter_ms",
     ),
+    "repetition": (
+        f"{STEP}inject = 'latency'\nevery_ms = 100\n",
+        "line 1: steps[1]: every_ms is 100, and latency lasts until healed",
+        "give a for_ms",
+    ),
     "two actions": (
         f"{STEP}inject = 'close'\nheal = 'all'\n",
         "line 4: steps[1].heal: a step does",
