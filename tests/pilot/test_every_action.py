@@ -50,7 +50,8 @@ async def pictures(way: Way) -> AsyncIterator[tuple[str, str]]:
 async def test_the_menu_does_what_the_keys_do() -> None:
     expected = [shown async for shown in pictures(by_key)]
     found = [shown async for shown in pictures(by_menu)]
-    assert len(expected) == len(found) > len(key_bindings.KEYS)
+    with_actions = [key for key in key_bindings.KEYS if key.actions]
+    assert len(expected) == len(found) > len(with_actions)
     for (title, picture), (_, seen) in zip(expected, found, strict=True):
         assert seen == picture, title
 
