@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from tests.support.forwarder.refusals import GROUP, REFUSALS
@@ -151,6 +154,18 @@ def test_a_refusal_of_every_call_is_named_once(
     assert [name for name, one in found.items() if one["state"] == "fail"] == [check]
     assert what in found[check]["what"]
     assert remedy in found[check]["remedy"]
+
+
+@pytest.mark.parametrize(("ahead_s", "side"), [(900, "ahead of"), (-900, "behind")])
+def test_a_wrong_clock_is_named_before_aws_refuses_it(
+    ahead_s: int, side: str, diagnose: Diagnose
+) -> None:
+    date = formatdate(time.time() - ahead_s, usegmt=True)
+    code, found = diagnose(reply=lambda asked: msgspec.structs.replace(answer(asked), date=date))
+    assert code == 1
+    assert found["clock"]["state"] == "fail"
+    assert f"s {side} CloudWatch's" in found["clock"]["what"]
+    assert "timedatectl set-ntp true" in found["clock"]["remedy"]
 
 
 def test_throttling_is_a_matter_of_the_quota(diagnose: Diagnose) -> None:

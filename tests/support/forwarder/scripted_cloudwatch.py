@@ -30,6 +30,8 @@ class Reply(msgspec.Struct, frozen=True):
     """Close the connection without a reply."""
     hold: threading.Event | None = None
     """Wait for this event before replying."""
+    date: str = ""
+    """The ``Date`` header; empty: the time of the reply."""
 
 
 def page(events: list[tuple[int, int, str]], token: str | None = None) -> Reply:
@@ -101,7 +103,8 @@ def scripted_cloudwatch(
             self.close_connection = True
             if reply.closes:
                 return
-            self.send_response(reply.status)
+            self.send_response_only(reply.status)
+            self.send_header("Date", reply.date or self.date_time_string())
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(reply.body) + reply.missing))
             self.end_headers()
