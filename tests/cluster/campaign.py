@@ -53,7 +53,10 @@ BEYOND_S: Final = 2.0
 
 
 class Plan(NamedTuple):
-    """How often to do what, and with how many viewers and events a second."""
+    """How often to do what, for how long at most, and with how many viewers and events a second.
+
+    Each viewer adds up all events for each mark: many more of them would keep one process busy.
+    """
 
     kills: int = 50
     pauses: int = 20
@@ -63,8 +66,9 @@ class Plan(NamedTuple):
     away_s: int = 60
     set_backs: int = 0
     viewers: int = 40
-    rate: int = 5
+    rate: int = 1
     seed: int = 1
+    minutes: int = 60
 
 
 class Found(NamedTuple):
@@ -143,7 +147,11 @@ class Campaign:
                 Roamer(urls, self._since, first=at) for at in range(self._plan.viewers)
             ]
             await self._until(lambda: all(one.client.done for one in self._viewers), "history")
+            ends_s = time.monotonic() + 60 * self._plan.minutes
             for number, act in enumerate(self._actions(), 1):
+                if time.monotonic() > ends_s:
+                    say(f"the time is over after {number - 1} actions")
+                    break
                 await asyncio.sleep(SETTLE_S + self._rng.random())
                 await act()
                 await self._roam()
