@@ -312,17 +312,14 @@ def command(
     if tab_of is not None:
         end_when_released(tab_of)
         page = None
-    if page is not None:
-        _check_screen(options)
-    elif not targets and tab_of is None:
-        _check_terminal(options)
+    if page is not None or not (targets or tab_of):
+        _check_screen(options, page=page)
     for one in () if targets else choices:
         prepare_credentials(one)
     targets = tuple(dict.fromkeys(targets))  # one that is given twice counts once
     token = _token(token_file)
     _check_options(options)
     # Imported only now that the options are checked.
-    from gapless.viewing.model import Viewing  # noqa: PLC0415
     from gapless.viewing.opening import AnyTargetOpener, pick_targets  # noqa: PLC0415
     from gapless.viewing.sources import StreamLists, TargetOpener  # noqa: PLC0415
     from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415
@@ -342,14 +339,7 @@ def command(
     )
 
     resuming = _resuming(resume, no_resume=no_resume)
-    viewing = Viewing(
-        targets=(),
-        token=token,
-        resume=None if resuming is None else resuming.resume,
-        consumer="" if resuming is None else resuming.consumer,
-        in_browser=tab_of is not None,
-        **options,
-    )
+    viewing = _viewing(options, token, resuming, in_browser=tab_of is not None)
     if page is not None:
         return _serve_page(target_opener, () if waits else targets, port=page)
     opener = AnyTargetOpener(viewing, target_opener, token_file)
@@ -391,15 +381,37 @@ def _serve_page(opener: TargetOpener, targets: Sequence[Target], *, port: int) -
         )
 
 
-def _check_screen(options: dict[str, Any]) -> None:
-    """Check that nothing but a screen was asked for.
+def _viewing(
+    options: dict[str, Any], token: str | None, resuming: Resume | None, *, in_browser: bool
+) -> Viewing:
+    """Return what to watch and how, without targets."""
+    from gapless.viewing.model import Viewing  # noqa: PLC0415 - after the options
+
+    return Viewing(
+        targets=(),
+        token=token,
+        resume=None if resuming is None else resuming.resume,
+        consumer="" if resuming is None else resuming.consumer,
+        in_browser=in_browser,
+        **options,
+    )
+
+
+def _check_screen(options: dict[str, Any], *, page: int | None) -> None:
+    """Check that a screen was asked for, and that there is one: a page, or a terminal to pick on.
 
     Raises:
-        UsageError: Other output was asked for, which a page does not show.
+        UsageError: Other output was asked for, or there is no terminal.
     """
-    if options["output"] or not options["follow"]:
+    from gapless.viewing.model import has_screen  # noqa: PLC0415 - after the options
+
+    is_screen = options["follow"] and not options["output"]
+    if page is not None and not is_screen:
         msg = "--web shows the screen: leave out --format, --output and --no-follow"
         raise UsageError(msg)
+    if page is None and not (is_screen and has_screen()):
+        hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
+        raise UsageError(hint)
 
 
 def _check_options(options: dict[str, Any]) -> None:
@@ -464,16 +476,3 @@ def _token(path: Path | None) -> str | None:
     from common.tokens import read_token  # noqa: PLC0415 - most need no file
 
     return read_token(path)
-
-
-def _check_terminal(options: dict[str, Any]) -> None:
-    """Check that there is a terminal to pick a target on.
-
-    Raises:
-        UsageError: there is none, or other output was asked for.
-    """
-    from gapless.viewing.model import has_screen  # noqa: PLC0415 - after the options
-
-    if options["output"] or not (options["follow"] and has_screen()):
-        hint = "give a TARGET: gapless tail LOG-GROUP, or gapless tail ws://HOST:PORT/v1/tail"
-        raise UsageError(hint)
