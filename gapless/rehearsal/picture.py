@@ -152,7 +152,7 @@ def draw(one: RehearsalResult) -> str:
         _verified_chart(canvas, course)
         _volume_chart(canvas, course)
         _axis(canvas, course, top)
-        _legend(canvas)
+        _legend(canvas, course)
         _says_list(canvas, course)
     height = canvas.y + 12
     return (
@@ -317,7 +317,7 @@ def _volume_chart(canvas: _Canvas, course: Course) -> None:
     top, height = canvas.y + 6, CHART - 12
     shown = [one for one in course.seconds if 0 <= one.at_ms < course.ends_ms]
     most = max((one.lines for one in shown), default=0)
-    canvas.name("lines received", f"most in a second: {most:,} (root scale)", CHART)
+    canvas.name("lines received", f"up to {most:,} a second, root scale", CHART)
     for one in shown:
         parts = ((one.lines, LINES), (one.late + one.repaired, LATE), (one.repaired, REPAIRED))
         for count, colour in parts:
@@ -361,6 +361,8 @@ def _moment(
     canvas.text(x - 5 if is_left else x + 5, bottom + 32 + 15 * row, text, colour, 12, anchor)
 
 
+_NAMED_STATES: Final = ("backfilling", "connecting", "reconnecting", "polling", STOPPED)
+
 _LEGEND: Final = (
     (FAULT, "fault is on"),
     (TAIL, "ended, not yet verified"),
@@ -374,7 +376,7 @@ _LEGEND: Final = (
 )
 
 
-def _legend(canvas: _Canvas) -> None:
+def _legend(canvas: _Canvas, course: Course) -> None:
     canvas.y += 14
     x = float(LEFT)
     canvas.add(
@@ -384,7 +386,10 @@ def _legend(canvas: _Canvas) -> None:
     x += _label(canvas, x + 17, "first sign on screen") + 17
     canvas.text(x, canvas.y + 4, "✓ +2.7 s", GOOD, 11, _BOLD)
     x += 56 + _label(canvas, x + 56, "verified again, after its end")
-    for colour, text in _LEGEND:
+    # A short stretch has no room for its name.
+    seen = {one.state for one in course.states}
+    states = [(STATE_COLOURS[one], f"viewer {one}") for one in _NAMED_STATES if one in seen]
+    for colour, text in (*_LEGEND, *states):
         if x > WIDTH - 150:
             x, canvas.y = float(LEFT), canvas.y + 20
         canvas.add(
