@@ -13,10 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, repeat
-from operator import attrgetter, itemgetter
 from typing import Any, Final
-
-import msgspec
 
 from common.patterns import Pattern, PatternError
 from common.text import without_colours
@@ -40,8 +37,8 @@ from tui.lines.patterns import PatternMatcher
 from tui.lines.rows import Line
 from tui.lines.structure import (
     ADDED_NAMES,
-    FIELDS_MAX,
     MESSAGE_NAMES,
+    JsonField,
     Scalar,
     Structure,
     field_text,
@@ -458,206 +455,15 @@ class _Hints:
         return list(compress(numbers, self._name.flag_lines(texts.data, texts.ends)))
 
 
-# One field of JSON objects
-
-_READ_BYTES: Final = 4 * FIELDS_MAX
-"""A longer object may have more fields than a structure keeps; each takes five bytes at least."""
-
-_OBJECT_ENDS: Final = b"}", b"}\n"
-_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-
-_HEAD: Final = 300
-_LAMBDA_WORD: Final = re.compile(rb"\b(?:START|END|REPORT|INIT_START|INIT_REPORT|XRAY) ")
-
-ReadField = Callable[[bytes, bytes], list[Scalar] | None]
-"""The values of a field in a line, given the line in lower case, too; None where only parsing the
-whole line can tell."""
-
-
-class _Reader:
-    """Reads one field of JSON objects, without parsing the rest of them into objects.
-
-    What it returns is certain because the field's name occurs only once, as a key that it found.
-    """
-
-    def __init__(self, name: FieldName) -> None:
-        self._ignores_case = name.ignores_case
-        parts = name.name.split(".")
-        last = self._last = parts[-1].encode()
-        self._keys = b'"%b"' % last, b'.%b"' % last
-        self._within = last + b"=", last + b":"
-        """How a text within the line may name the field, beside escaped JSON."""
-        self._is_frequent = False
-        """Whether the name also occurs within other words."""
-        self._parents = [part.encode() for part in parts[:-1]]
-        fields: list[tuple[str, Any, Any]] = []
-        self._rests: list[tuple[str, str]] = []
-        for count in range(1, len(parts) + 1):
-            key, rest = ".".join(parts[:count]), ".".join(parts[count:])
-            forms = [key, key[:1].upper() + key[1:], key.upper()] if self._ignores_case else [key]
-            for form in dict.fromkeys(forms):
-                attribute = f"f{len(fields)}"
-                default = msgspec.field(default=msgspec.UNSET, name=form)
-                fields.append((attribute, Any, default))
-                self._rests.append((attribute, rest))
-        decoder = msgspec.json.Decoder(msgspec.defstruct("Fields", fields, gc=False))
-        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
-        self._nothing = decoder.decode(b"{}")
-        self._attributes = [attrgetter(attribute) for attribute, _ in self._rests]
-
-    def __call__(self, raw: bytes, folded: bytes) -> list[Scalar] | None:
-        """Read a line."""
-        start = 0 if raw[:1] == b"{" else raw.find(b"{", 0, _HEAD)
-        if start < 0 or len(raw) > _READ_BYTES:
-            return None
-        if start and _LAMBDA_WORD.search(raw, 0, start):
-            return None
-        if not self._ignores_case:
-            folded = raw
-        count = folded.count(self._last)
-        if count > 1 and not self._are_keys_once(folded, 1):
-            return None
-        try:
-            found = self._decode(raw[start:] if start else raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        value = self._value_in(found)
-        if value is not msgspec.UNSET:
-            return None if isinstance(value, dict | list) else [value]
-        return [] if self._is_absent(raw, folded) else None
-
-    def values_of(
-        self, lines: Sequence[bytes]
-    ) -> tuple[list[int], list[Scalar], list[int], list[int]]:
-        """The values of all lines of which one decoding is certain.
-
-        Returns:
-            The numbers of these lines, and their values; the numbers of other JSON objects, and of
-            all other lines: whether those have the field is still to be found out.
-        """
-        are_objects = [
-            one[:1] == b"{" and one.endswith(_OBJECT_ENDS) and len(one) <= _READ_BYTES
-            for one in lines
-        ]
-        numbers = list(compress(range(len(lines)), are_objects))
-        if not numbers:
-            return [], [], [], list(range(len(lines)))
-        values = self._values_in(self._decoded(list(compress(lines, are_objects))))
-        others = list(compress(range(len(lines)), map(operator.not_, are_objects)))
-        are_certain = self._are_certain([lines[at] for at in numbers], values)
-        if all(are_certain):
-            return numbers, values, [], others
-        return (
-            list(compress(numbers, are_certain)),
-            list(compress(values, are_certain)),
-            list(compress(numbers, map(operator.not_, are_certain))),
-            others,
-        )
-
-    def _values_in(self, objects: list[Any]) -> list[Any]:
-        """The field's value in each object; UNSET if there is none by exactly its name."""
-        (attribute, rest), *others = zip(
-            self._attributes, map(itemgetter(1), self._rests), strict=True
-        )
-        values = list(map(attribute, objects))
-        if not rest and (not others or msgspec.UNSET not in values):
-            return values
-        return [self._value_in(one) for one in objects]
-
-    def _value_in(self, one: object) -> Any:  # noqa: ANN401 - any JSON
-        for attribute, rest in self._rests:
-            value = getattr(one, attribute)
-            if value is not msgspec.UNSET and rest:
-                value = _descend(value, rest)
-            if value is not msgspec.UNSET:
-                return value
-        return msgspec.UNSET
-
-    def _are_certain(self, lines: Sequence[bytes], values: Sequence[Any]) -> list[bool]:
-        """Whether each line has a value, and names the field only once."""
-        have_value = [True] * len(lines)
-        if not _SCALARS.issuperset(map(type, values)):
-            have_value = [type(value) in _SCALARS for value in values]
-        raw = END.join(compress(lines, have_value))
-        folded = raw.lower() if self._ignores_case else raw
-        last, count = self._last, sum(have_value)
-        # Each line has one, so that more would be more in all.
-        if not count or self._occurs(folded, count) or self._are_keys_once(folded, count):
-            return have_value
-        parts = iter(folded.split(END))
-        return [
-            has_value and ((one := next(parts)).count(last) == 1 or self._are_keys_once(one, 1))
-            for has_value in have_value
-        ]
-
-    def _decoded(self, lines: Sequence[bytes]) -> list[Any]:
-        """Each line decoded, to an object without fields where it is not one JSON object.
-
-        They are decoded at once if possible. A line begins with one brace and ends with another, so
-        that no value goes on in the next: between such braces, JSON has a comma, and no string
-        holds a newline.
-        """
-        try:
-            found: list[Any] = self._decode_lines(b"\n".join(lines))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = []
-        return found if len(found) == len(lines) else list(map(self._decoded_alone, lines))
-
-    def _decoded_alone(self, line: bytes) -> object:
-        try:
-            return self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._nothing
-
-    def _occurs(self, folded: bytes, count: int) -> bool:
-        """Whether the name occurs this often; not counted again once it occurred oftener."""
-        if not self._is_frequent:
-            self._is_frequent = folded.count(self._last) != count
-            return not self._is_frequent
-        return False
-
-    def _are_keys_once(self, folded: bytes, count: int) -> bool:
-        """Whether a name that occurs oftener is a key only once a line, and no key of a text."""
-        pair, named = self._within
-        if b"\\" in folded or pair in folded or named in folded:
-            return False
-        whole, part = self._keys
-        return folded.count(whole) + folded.count(part) <= count
-
-    def _is_absent(self, raw: bytes, folded: bytes) -> bool:
-        """Whether a field that was not found cannot be there in another way."""
-        last, parents = self._last, self._parents
-        pair, named = self._within
-        if b"\\" in raw or pair in folded or named in folded:
-            return False  # it may be in a text within
-        if any(folded.count(one) > 1 for one in parents):
-            return False  # of objects of one name, the decoder keeps the last
-        # It may be written in another mixture of upper and lower case.
-        return all(raw.count(one) == folded.count(one) for one in (last, *parents))
-
-
-def _descend(value: object, name: str) -> object:
-    """The value of a field within an object; UNSET if there is none by exactly this name."""
-    if not isinstance(value, dict):
-        return msgspec.UNSET
-    parts = name.split(".")
-    for count in range(1, len(parts) + 1):
-        key = ".".join(parts[:count])
-        if key in value:
-            rest = ".".join(parts[count:])
-            inner = _descend(value[key], rest) if rest else value[key]
-            if inner is not msgspec.UNSET:
-                return inner
-    return msgspec.UNSET
-
-
-def _reader(name: FieldName) -> _Reader | None:
+def _reader(name: FieldName) -> JsonField | None:
     """A reader for fields that are named in JSON as they are typed; None for other names."""
     parts = name.name.split(".")
     is_added = any(name.is_named(one, name.name) for one in ADDED_NAMES)
     if is_added or name.may_be_message or not all(map(_PLAIN_NAME.fullmatch, parts)):
         return None
-    return _Reader(name) if len(parts) <= _PARTS_MAX else None
+    if len(parts) > _PARTS_MAX:
+        return None
+    return JsonField(name.name, ignores_case=name.ignores_case)
 
 
 _PARTS_MAX: Final = 8
