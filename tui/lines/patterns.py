@@ -217,7 +217,7 @@ def text_of(message: str) -> tuple[str, bool]:
 
 
 def _first_line(text: str) -> str:
-    text = text[:_RAW_CHARS_MAX].lstrip().partition("\n")[0]
+    text = text[:_RAW_CHARS_MAX].lstrip().partition("\n")[0].partition("\r")[0]
     if len(text) <= TEXT_CHARS_MAX:
         return text
     whole, _, _ = text[:TEXT_CHARS_MAX].rpartition(" ")

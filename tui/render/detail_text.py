@@ -59,6 +59,14 @@ _JSON: Final = re.compile(
 )
 
 
+_LINE_BREAK: Final = re.compile(r"\r\n?|\n")
+"""Also a carriage return alone, with which Lambda divides the lines of a Python traceback."""
+
+
+def _lines_of(text: str) -> list[str]:
+    return _LINE_BREAK.split(text.rstrip("\r\n"))
+
+
 class DetailText(msgspec.Struct):
     """The detail panel of a line."""
 
@@ -158,13 +166,13 @@ def _add_message(text: DetailText, message: str) -> None:
 
 
 def _add_text(text: DetailText, message: str) -> None:
-    for part in message.removesuffix("\n").split("\n"):
+    for part in _lines_of(message):
         text.add(segments(part))
 
 
 def _add_field(text: DetailText, name: str, value: Scalar, comparison: Comparison) -> None:
     """Add a field of logfmt, of a prefix or of Lambda's own lines."""
-    first, *others = field_text(value).split("\n")
+    first, *others = _LINE_BREAK.split(field_text(value))
     offered = comparison if len(comparison.value) <= _VALUE_CHARS_MAX else None
     text.add([(f"{harmless(name)}: ", "key"), *segments(first)], offered)
     for other in others:
@@ -278,9 +286,9 @@ class _Tree:
                 self.lines.append((f"{indent}{before}(text)", None if is_top else comparison))
                 within = _Place(name, place.depth + 1, is_top=is_top, after=place.after)
                 return self.add(inner, "", within)
-        if isinstance(value, str) and "\n" in value.rstrip("\n"):
+        if isinstance(value, str) and len(_lines_of(value)) > 1:
             self.lines.append((f"{indent}{before}", comparison))
-            parts = value.rstrip("\n").split("\n")
+            parts = _lines_of(value)
             self.lines += [(f"{indent}{_INDENT}{part}", None) for part in parts]
             return True
         self.lines.append((f"{indent}{before}{_dump(value)}{place.after}", comparison))

@@ -214,7 +214,7 @@ def level_segment(level: str | None) -> Segment:
     return _LETTERS[level], f"level.{level}"
 
 
-_LEADING_WORD: Final = re.compile(r"[\[(<]?([A-Za-z]{3,13})[\])>]?:?(?:\s+|$)", re.ASCII)
+_LEADING_WORD: Final = re.compile(r"[\[(<]?([A-Za-z]{3,13})[\])>]?(?::\s*|\s+|$)", re.ASCII)
 
 
 def colour_level(segments: list[Segment], level: str | None) -> tuple[list[Segment], bool]:

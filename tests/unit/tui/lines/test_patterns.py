@@ -53,6 +53,7 @@ def masked(message: str) -> str:
         ("12:04:31:ERROR:refused", "*:ERROR:refused"),
         ("\x1b[31mERROR\x1b[0m worker-3 failed", "ERROR worker-* failed"),
         ("failed: 7\nTraceback (most recent call last):\n  File", "failed: *"),
+        ("[ERROR] KeyError: 7\rTraceback (most recent call last):\r", "[ERROR] KeyError: *"),
         ('{"level": 30, "msg": "upload 7 done"}', "upload * done"),
         ('{"log": "{\\"msg\\": \\"slow 7\\"}"}', "slow *"),
         ('level=info msg="cache miss 7" key=a', "cache miss *"),

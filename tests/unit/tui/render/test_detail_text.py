@@ -206,3 +206,8 @@ def test_deeply_nested_json_has_no_tree() -> None:
 
 def test_long_values_are_not_offered() -> None:
     assert len(offered(json.dumps({"a": "x" * 2_000, "b": 1}))) == len(OF_THE_EVENT) + 1
+
+
+def test_carriage_returns_divide_the_lines_of_a_traceback() -> None:
+    line = make_line(1, "[ERROR] KeyError: 'id'\rTraceback (most recent call last):\r  File x\r\n")
+    assert "\n[ERROR] KeyError: 'id'\nTraceback (most recent call last):\n  File x\n" in told(line)

@@ -198,6 +198,7 @@ def test_the_column_of_log_groups() -> None:
         ("INFO placed", " "),
         ("[WARN] placed", " "),
         ("error: placed", " "),
+        ("WARNING:root:placed", " "),
         ("\x1b[31mERROR\x1b[0m placed", " "),
         ('{"level": "warn", "msg": "WARN placed"}', " "),
         ('{"level": "warn", "msg": "placed"}', "W"),
