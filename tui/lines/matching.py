@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from common.patterns import Pattern, PatternError
 from common.text import without_colours
-from tui.lines.blocks import PACKED_GAIN
 from tui.lines.expressions import (
     ORDERED,
     ORIGINS,
@@ -33,7 +32,7 @@ from tui.lines.expressions import (
 )
 from tui.lines.levels import LEVELS, level_named, level_of
 from tui.lines.packed import PackedRows
-from tui.lines.patterns import PatternMatcher
+from tui.lines.patterns import PatternTest
 from tui.lines.rows import Line
 from tui.lines.structure import (
     ADDED_NAMES,
@@ -86,7 +85,7 @@ def _comparison_test(comparison: Comparison, group_name: GroupName) -> BlockTest
         case "origin":
             return _OriginTest(comparison)
         case "pattern":
-            return _PatternTest(comparison)
+            return PatternTest(comparison.value, negates=comparison.operator == "!=")
         case _:
             return FieldTest(comparison)
 
@@ -542,36 +541,6 @@ class _OriginTest(BlockTest):
         """One byte a line: 1 if it passes, else 0."""
         found = block.flags_of_origin(self._origin)
         return invert_flags(found) if self._negates else found
-
-
-class _PatternTest(BlockTest):
-    """Passes lines of a pattern; see ``tui.lines.patterns``."""
-
-    slice_rows = READ_ROWS // PACKED_GAIN
-
-    def __init__(self, comparison: Comparison) -> None:
-        self._matcher = PatternMatcher(comparison.value)
-        self._negates = comparison.operator == "!="
-        self._word: Pattern | None = None
-        if self._matcher.word:
-            self._word = Pattern(self._matcher.word, ignores_case=False, is_literal=True)
-
-    def __call__(self, line: Line) -> bool:
-        """Whether a line passes."""
-        return self._matcher.matches(line.message) is not self._negates
-
-    def flags(self, block: PackedRows) -> bytes:
-        """One byte a line: 1 if it passes, else 0."""
-        texts = block.texts()
-        candidates = b"\1" * len(texts.ends)
-        if self._word is not None and b"\\u" not in texts.data:
-            candidates = block.flags_of_pattern(self._word)
-        flags = bytearray(len(candidates))
-        if 1 in candidates:
-            matches, messages = self._matcher.matches, texts.all()
-            for at, is_candidate in enumerate(candidates):
-                flags[at] = is_candidate and matches(messages[at])
-        return invert_flags(bytes(flags)) if self._negates else bytes(flags)
 
 
 class _GroupTest(BlockTest):

@@ -20,9 +20,14 @@ from typing import Any, Final
 
 import msgspec
 
+from common.patterns import Pattern
 from common.text import without_colours
+from tui.lines.blocks import PACKED_GAIN
 from tui.lines.levels import level_of
+from tui.lines.packed import PackedRows
+from tui.lines.rows import Line
 from tui.lines.structure import is_plain, structure_of
+from tui.lines.view import READ_ROWS, BlockTest, invert_flags
 
 WILDCARD: Final = "*"
 """Stands for what varies; a ``*`` of the line itself is treated alike."""
@@ -262,6 +267,36 @@ class PatternMatcher:
 
 
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
+
+
+class PatternTest(BlockTest):
+    """Passes lines that fit a pattern which is written as text, or all others."""
+
+    slice_rows = READ_ROWS // PACKED_GAIN
+
+    def __init__(self, text: str, *, negates: bool) -> None:
+        self._matcher = PatternMatcher(text)
+        self._negates = negates
+        self._word: Pattern | None = None
+        if self._matcher.word:
+            self._word = Pattern(self._matcher.word, ignores_case=False, is_literal=True)
+
+    def __call__(self, line: Line) -> bool:
+        """Whether a line passes."""
+        return self._matcher.matches(line.message) is not self._negates
+
+    def flags(self, block: PackedRows) -> bytes:
+        """One byte a line: 1 if it passes, else 0."""
+        texts = block.texts()
+        candidates = b"\1" * len(texts.ends)
+        if self._word is not None and b"\\u" not in texts.data:
+            candidates = block.flags_of_pattern(self._word)
+        flags = bytearray(len(candidates))
+        if 1 in candidates:
+            matches, messages = self._matcher.matches, texts.all()
+            for at, is_candidate in enumerate(candidates):
+                flags[at] = is_candidate and matches(messages[at])
+        return invert_flags(bytes(flags)) if self._negates else bytes(flags)
 
 
 # Patterns and the tree that leads to them
