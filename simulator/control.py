@@ -190,7 +190,7 @@ class Control:
 
     def _types(self, request: Request) -> Response:
         del request
-        return _json(catalogue())
+        return _json(catalogue(is_cluster=self._parts.setup.forwarders > 1))
 
     def _heal(self, request: Request) -> Response:
         del request

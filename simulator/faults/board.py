@@ -371,6 +371,7 @@ def family_of(kind: str) -> str:
     )
 
 
-def catalogue() -> list[Mapping[str, Any]]:
-    """Every fault that can be switched on, as the control API shows it."""
-    return [one.describe() for one in FAULTS.values()]
+def catalogue(*, is_cluster: bool = False) -> list[Mapping[str, Any]]:
+    """Every fault that can be switched on, as the control API shows it; a cluster's own first."""
+    known = sorted(FAULTS.values(), key=lambda one: is_cluster and one not in CLUSTER)
+    return [one.describe() for one in known]

@@ -15,7 +15,8 @@ from simulator.faults.base import (
     Fault,
     PauseOwner,
 )
-from simulator.faults.board import FAULTS
+from simulator.faults.board import FAULTS, catalogue
+from simulator.faults.cluster import CLUSTER
 
 
 def make(kind: str, toxicity: float = 1.0, **given: int) -> Fault:
@@ -57,3 +58,13 @@ def test_the_database_comes_back() -> None:
 )
 def test_with_no_toxicity_nothing_happens(kind: str) -> None:
     assert make(kind, 0.0).harm(0) is None
+
+
+def test_a_cluster_lists_its_own_faults_first() -> None:
+    names = [one["type"] for one in catalogue()]
+    assert names == list(FAULTS)
+    own = [one.type for one in CLUSTER]
+    assert [one["type"] for one in catalogue(is_cluster=True)] == [
+        *own,
+        *(name for name in names if name not in own),
+    ]
