@@ -140,7 +140,7 @@ def _signs(course: Course, family: str, began_ms: int, until_ms: int) -> list[tu
         signs += [
             (one.at_ms, one.state) for one in course.states if one.state not in ("live", "quiet")
         ]
-    if family == "cloudwatch":
+    if family in ("cloudwatch", "cluster"):
         signs += [
             (one.at_ms, f"CloudWatch {one.state.replace('_', ' ')}")
             for one in course.upstream

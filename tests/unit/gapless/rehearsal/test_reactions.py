@@ -76,6 +76,7 @@ def test_a_fault_that_shows_nothing_is_not_detected() -> None:
     ("kind", "fields", "sign"),
     [
         ("throttle", {"upstream": [StateChange(5_400, "throttled")]}, "CloudWatch throttled"),
+        ("owner_crash", {"upstream": [StateChange(5_400, "delayed")]}, "CloudWatch delayed"),
         ("late_events", {"seconds": [Second(5_000, 9, late=2)]}, "late lines"),
         ("subscription_skip", {"seconds": [Second(6_000, 9, repaired=2)]}, "repaired lines"),
         ("forwarder_crash", {"states": [StateChange(5_300, "reconnecting")]}, "reconnecting"),
