@@ -246,5 +246,9 @@ def _unknown(counts: Counter[What], accepted: Counter[What]) -> int:
 
 
 def _may_repeat(between: Sequence[Life], age_s: float) -> bool:
-    """Whether a line may be printed again after these lives, of which the first printed it."""
-    return age_s <= REPEATED_S and all(life.was_killed for life in between)
+    """Whether a line may be printed again after these lives, of which the first printed it.
+
+    A life that ended by itself, since it could not connect, could not save anything either.
+    """
+    ended = [life for life in between if not life.was_killed]
+    return age_s <= REPEATED_S and between[0].was_killed and not any(one.lines for one in ended)

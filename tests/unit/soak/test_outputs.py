@@ -55,6 +55,8 @@ def test_the_last_lines_before_a_kill_may_be_repeated() -> None:
     assert (verdict.findings(), verdict.repeated, verdict.oldest_repeat_s) == ([], 1, 1.5)
     # So may those that a life printed which was killed before it could save anything.
     assert wrong(life(0, 1, 2, 3, killed=True), life(killed=True), life(3, 4, 5)) == []
+    # Or which ended by itself, since it could not connect.
+    assert wrong(life(0, 1, 2, 3, killed=True), life(), life(3, 4, 5)) == []
 
 
 @pytest.mark.parametrize(
