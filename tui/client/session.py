@@ -405,10 +405,15 @@ class ViewerSession:
         self._note_backfilled(is_backfilled=low and held.high is None)
 
     def _note_backfilled(self, *, is_backfilled: bool) -> None:
-        """Note whether all of the requested history is here: what is verified starts there then."""
+        """Note whether all of the requested history is here: what is verified starts there then.
+
+        Not in a run that resumed an earlier one: no count covers what its forwarder knew before
+        [16], so marks would verify the older lines without having compared them.
+        """
         self.is_backfilled = is_backfilled
         requested = self.requested_since
-        if is_backfilled and requested is not None and requested != self.since:
+        is_comparable = not self.holdings.tally.base
+        if is_backfilled and is_comparable and requested is not None and requested != self.since:
             self.since = requested
 
     def advance(self, epoch: str, seq: int, head_seq: int) -> None:

@@ -335,3 +335,21 @@ def test_complete_from_counts_a_millisecond_that_is_cut() -> None:
     assert session.complete_from == OLDER + 8
     session.set_held(Interval(first_key(OLDER + 7), first_key(SINCE)))
     assert session.complete_from is None
+
+
+def test_a_resumed_run_does_not_claim_to_have_compared_older_lines() -> None:
+    cursor = Cursor("e1", 2, Interval(first_key(SINCE), None))
+    session, forwarder = ViewerSession(since=SINCE, cursor=cursor), ForwarderMessages()
+    connect(session, forwarder.welcome("resumed", after=2, head_seq=2, extends=True))
+    deliver(session, forwarder.events(2, [item(3, SINCE + 30)]))
+    deliver(session, forwarder.mark(SINCE, SINCE + 50, 3, base=2))
+    assert green(session) == SINCE + 50
+    session.extend(OLDER)
+    known = item(1, OLDER + 10, origin="backfill")
+    deliver(session, forwarder.history(3, [known]))
+    deliver(session, forwarder.backfill(f"{OLDER}:0..", done=True, since=OLDER))
+    deliver(session, forwarder.mark(OLDER, SINCE + 50, 3, base=2))
+    assert is_done(session)
+    assert (session.since, session.requested_since) == (SINCE, OLDER)
+    assert green(session) == SINCE + 50
+    assert len(session.holdings.tally) == 2
