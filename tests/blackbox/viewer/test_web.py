@@ -73,7 +73,7 @@ async def test_tabs_are_independent_and_end_with_the_command(tmp_path: Path) -> 
             await asyncio.to_thread(wait_until, lambda: len(viewers(demo)) == 1, "one viewer")
             await second.send("[nonsense")
             await second.send(json.dumps(["resize", {"width": 70, "height": 20}]))
-            await drawn(second, b"following")
+            await drawn(second, b"LIVE")
             processes = family(demo.popen.pid)
             demo.popen.terminate()
             await closed(second)
