@@ -115,7 +115,9 @@ class Structure(msgspec.Struct, frozen=True):
 
 def field_text(value: Scalar) -> str:
     """A value as JSON writes it, but a string without quotation marks."""
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return str(value) if value.__class__ is int else json.dumps(value)
 
 
 def structure_of(message: str, *, again: bool = True) -> Structure | None:

@@ -184,7 +184,10 @@ def group_segment(name: str, cells: int, *, ascii_only: bool = False) -> Segment
 def field_segment(text: str, column: FieldColumn, *, ascii_only: bool = False) -> Segment:
     """A field's value in exactly the cells of its column, and a blank; a long one is cut off."""
     cells = column.cells
-    shown = harmless(text[: 2 * cells + 1], ascii_only=ascii_only)
+    if len(text) <= cells and text.isascii() and text.isprintable():
+        pad = " " * (cells - len(text))
+        return (f"{pad}{text} " if column.is_number else f"{text}{pad} "), "accent"
+    shown = harmless(text, ascii_only=ascii_only)
     if cell_len(shown) > cells:
         shown = fit(shown, cells - 1) + ("~" if ascii_only else "…")
     pad = " " * (cells - cell_len(shown))

@@ -8,7 +8,7 @@ only if Textual asks for them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from rich.cells import cell_len
@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from common.patterns import Pattern
 from tui.lines.rows import Line, Row, Rule
-from tui.lines.structure import structure_of
+from tui.lines.structure import Scalar, structure_of
 from tui.lines.view import ContextRows
 from tui.render import line_format as fmt
 from tui.render import units
@@ -135,6 +135,18 @@ class Appearance(msgspec.Struct, frozen=True):
     """If context lines are shown: which rows are matches, and where rows are hidden."""
 
 
+class _FieldTexts(NamedTuple):
+    """The chosen fields' values in a line, and the names that the line has for them."""
+
+    message: str
+    texts: list[str]
+    names: Collection[str]
+
+
+_VALUE_CHARS: Final = 4 * COLUMN_CELLS_MAX
+"""Characters of a value that its column may show, since some take no cells."""
+
+
 class StripCache:
     """Draws rows as strips, and caches them until their appearance changes.
 
@@ -170,8 +182,8 @@ class StripCache:
         """Cells that each field's column wants, for its name and the values seen."""
         self._are_numbers: list[bool | None] = []
         """Whether each field's values seen are numbers; None before the first."""
-        self._measured: set[int] = set()
-        """Keys of the rows whose values were seen, as far as they are on the screen."""
+        self._values: dict[int, _FieldTexts] = {}
+        """By key, the fields' values in the lines on the screen."""
 
     @property
     def appearance(self) -> Appearance:
@@ -253,23 +265,31 @@ class StripCache:
         self._reader = FieldReader(names)
         self._wanted = [cell_len(harmless(name)) for name in names]
         self._are_numbers = [None for _ in names]
-        self._measured.clear()
+        self._values.clear()
 
     def _measure_fields(self, rows: list[Row]) -> None:
         """Note how wide the values in these rows are, and whether they are numbers."""
-        before, self._measured = self._measured, {row.key for row in rows}
+        before, self._values = self._values, {}
         for row in rows:
-            structure = None
-            if isinstance(row, Line) and row.key not in before:
-                structure = structure_of(row.message)
-            if structure is None:
+            if not isinstance(row, Line):
                 continue
-            for at, values in enumerate(self._reader.values(structure)[0]):
-                if values:
-                    text = value_text(values)[: COLUMN_CELLS_MAX + 1]
-                    self._wanted[at] = max(self._wanted[at], cell_len(harmless(text)))
+            known = before.get(row.key)
+            if known is not None and known.message is row.message:
+                self._values[row.key] = known
+                continue
+            structure = structure_of(row.message)
+            values: list[list[Scalar]] = []
+            names: Collection[str] = ()
+            if structure is not None:
+                values, names = self._reader.values(structure)
+            texts = [value_text(one)[:_VALUE_CHARS] for one in values]
+            self._values[row.key] = _FieldTexts(row.message, texts, names)
+            for at, text in enumerate(texts):
+                if text:
+                    cells = len(text) if text.isascii() else cell_len(harmless(text))
+                    self._wanted[at] = max(self._wanted[at], cells)
                     if self._are_numbers[at] is not False:
-                        self._are_numbers[at] = are_numbers(values)
+                        self._are_numbers[at] = are_numbers(values[at])
 
     def _fit_fields(self) -> None:
         """Give the fields' columns the cells that they want, as far as there is room."""
@@ -417,17 +437,21 @@ class StripCache:
 
     def _fields(self, line: Line) -> tuple[list[Segment], Collection[str]]:
         """The columns of fields, and the names of the line's fields that they show."""
-        columns, structure = self._columns.fields, structure_of(line.message)
-        if structure is None:
+        columns, known = self._columns.fields, self._values.get(line.key)
+        if known is None or known.message is not line.message:
+            self._measure_fields([line])
+            known = self._values[line.key]
+        if not known.texts:
             return [(" " * sum(one.cells + 1 for one in columns), MESSAGE)], ()
-        reader = self._reader
-        if len(columns) < len(reader.names):  # the others are shown behind the message
-            reader = FieldReader(reader.names[: len(columns)])
-        values, names = reader.values(structure)
+        names: Collection[str] = known.names
+        if len(columns) < len(known.texts):  # the others are shown behind the message
+            structure = structure_of(line.message)
+            reader = FieldReader(self._reader.names[: len(columns)])
+            names = () if structure is None else reader.values(structure)[1]
         ascii_only = self._columns.ascii_only
         segments = [
-            fmt.field_segment(value_text(one), column, ascii_only=ascii_only)
-            for one, column in zip(values, columns, strict=True)
+            fmt.field_segment(text, column, ascii_only=ascii_only)
+            for text, column in zip(known.texts, columns, strict=False)
         ]
         return segments, names
 
