@@ -419,7 +419,8 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
     await record.write_last()
     if app.fault is not None:
         raise app.fault
-    if controls is not None and not viewing.in_browser:
+    has_quit = not app.return_code and not app.chosen  # and no signal or hangup has ended it
+    if controls is not None and has_quit and not viewing.in_browser:
         await _print_summary(controls, engine)
     if app.chosen:
         return app.chosen
