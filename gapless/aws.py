@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import configparser
 import contextlib
+import gc
 import getpass
 import hashlib
 import json
@@ -297,4 +298,11 @@ async def read_each(
 
         return await read_cloudwatch(choice, read_it)
 
-    return list(await asyncio.gather(*(read_one(choice) for choice in choices)))
+    was_enabled = gc.isenabled()
+    # Importing botocore leaves nothing to collect, and looking for it takes a sixth of the time.
+    gc.disable()
+    try:
+        return list(await asyncio.gather(*(read_one(choice) for choice in choices)))
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
-from gapless.aws import AwsChoice, group_folder
+from gapless.aws import AwsChoice, group_folder, read_each
 
 NONE = AwsChoice()
 
@@ -74,3 +75,28 @@ def test_the_choice_as_arguments() -> None:
         *("--profile", "p"),
         *("--endpoint-url", "http://u"),
     ]
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+async def test_garbage_collection_is_as_before_once_aws_was_read(
+    *, was_enabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    during: list[bool] = []
+
+    async def fail(*_: object) -> None:
+        during.append(gc.isenabled())
+        raise ValueError
+
+    async def read(*_: object) -> None:
+        """Read nothing."""
+
+    monkeypatch.setattr("gapless.aws.read_cloudwatch", fail)
+    if not was_enabled:
+        gc.disable()
+    try:
+        with pytest.raises(ValueError):  # noqa: PT011 - the test's own
+            await read_each([AwsChoice()], read)
+        assert gc.isenabled() == was_enabled
+    finally:
+        gc.enable()
+    assert during == [False]
