@@ -62,6 +62,7 @@ SHOTS: Final = (
     Shot("detail", live, ("space", "slash", *"checkpoint", "enter", "N", "N", "enter")),
     Shot("histogram", reconnected, ("h", "left", "left")),
     Shot("streams", live, ("s", "down", "space")),
+    Shot("patterns", live, ("P", "down")),
     Shot("connection", reconnected, ("c",)),
     Shot("faults", offline, ("f2",)),
     Shot("open", live, ("o",)),
