@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from forwarder.errors import JournalFullError
+from forwarder.errors import JournalError
 from forwarder.ingest.executions import Ends, find_ends
 from forwarder.ingest.log_group import LogGroup
 from forwarder.live.decoding import LiveBatch
@@ -185,7 +185,7 @@ class LiveReceiver:
         """Store a record's events if its ids are those of scans, else poll for them.
 
         Raises:
-            JournalError: the journal can't be written.
+            JournalError: the journal can't be read.
         """
         self.counts.refused += batch.refused
         events = batch.events
@@ -214,8 +214,10 @@ class LiveReceiver:
         if rows:
             try:
                 taken = self._group.ingest(rows, "live", ends)
-            except JournalFullError:
-                self.request_poll()  # a scan finds them once there is room
+            except JournalError:
+                # A poll finds them once there is room, or meets the error itself. Raised here, it
+                # would end the live paths of all log groups.
+                self.request_poll()
                 return
             first_seq = taken.head_seq - taken.new + 1
             agreement.add_rows(source, rows, first_seq, now_ms, batch.arrived_ms)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from forwarder.cluster.log import Fenced
 from forwarder.config import ALLOWANCE_MS
+from forwarder.errors import JournalError, JournalFullError
 from forwarder.ingest.executions import Lifecycle
 from forwarder.ingest.live_check import CHANCE_MS, OTHER_IDS, PHANTOM_MS, SETTLING_MS, SUSPECT_MS
 from forwarder.ingest.log_group import UNLIKE_SCANS, LogGroup
@@ -25,6 +27,7 @@ from tests.support.forwarder.fake_cloudwatch import Clock
 from tests.support.forwarder.log_events import GROUP, NOW_MS, event
 from tests.support.forwarder.memory_journal import MemoryJournal
 from tests.support.forwarder.scans import run_scan
+from wire.messages import Origin
 
 OURS = LiveSource("1", ("f",))
 
@@ -104,6 +107,32 @@ async def test_records_are_hints_until_ids_are_known_to_be_the_same(rig: Rig) ->
     assert list(rig.rows()) == ["1", "2", "3", "4", "5"]
     assert rig.rows()["5"] == "live"
     assert rig.receiver.counts.rows == 2
+
+
+@pytest.mark.parametrize(
+    "failure", [JournalFullError("no room"), Fenced("another forwarder has taken over")]
+)
+async def test_an_event_that_can_not_be_stored_is_left_to_a_poll(failure: JournalError) -> None:
+    class Journal(MemoryJournal):
+        is_broken = False
+
+        def append(self, events: Sequence[LogEvent], origin: Origin) -> int:
+            if self.is_broken:
+                raise failure
+            return super().append(events, origin)
+
+    journal = Journal(GROUP)
+    rig = Rig(journal)
+    await rig.agree()
+    rig.clock.now_ms += HINT_EVERY_MS
+    journal.is_broken, hints = True, rig.hints
+    # The path is that of other log groups too; the feed's own poll meets the error.
+    await rig.take(event(4, rig.clock()))
+    assert rig.hints == hints + 1
+    assert "4" not in rig.rows()
+    journal.is_broken = False
+    rig.poll(event(4, rig.clock()))
+    assert "4" in rig.rows()
 
 
 async def test_thousands_of_hints_cause_few_polls(rig: Rig) -> None:
