@@ -19,6 +19,7 @@ from tests.support.screen import Screen, running
 from tui.lines.filters import Filters
 from tui.lines.rows import Line
 from tui.screen import terminal
+from tui.screen.columns import FirstColumns
 
 FRAMES = 400
 BATCH = 10_000
@@ -109,10 +110,50 @@ async def measure(count: int, size: tuple[int, int]) -> None:
         sys.stdout.write(f"  {figure('a filter', said, *aims)}\n")
 
 
+def structured(first: int, count: int) -> Iterator[Line]:
+    """Lines of JSON, with a nested field, and of logfmt."""
+    for number in range(first, first + count):
+        took, status = number * 13 % 900, 200 if number % 7 else 500
+        yield make_line(
+            number,
+            f'{{"level":"info","msg":"job {number} done","user":{{"id":{number * 37 % 99_991}}},'
+            f'"took":"{took}ms","status":{status},"path":"/v1/jobs/{number % 400}"}}'
+            if number % 3
+            else f'level=warn msg="cache miss" key=user:{number} took={took}ms status=404',
+        )
+
+
+async def measure_columns(count: int, size: tuple[int, int]) -> None:
+    """Measure frames of structured lines with columns of three fields."""
+    engine = FakeEngine(capacity=2 * count + 1_000_000)
+    for first in range(0, count, BATCH):
+        engine.timeline.add_many(structured(first, min(BATCH, count - first)))
+    while engine.timeline.tidy():
+        pass
+    columns = FirstColumns(given="user.id,took,status")
+    async with running(engine, size=size, columns=columns) as screen:
+        terminal.calm_collector()
+        log = screen.app.log_view
+        sys.stdout.write(f"{count:,} structured lines with columns at {size[0]}x{size[1]}\n")
+
+        def arriving(each: int) -> Iterator[Callable[[], None]]:
+            for number in range(FRAMES):
+                batch = list(structured(count + 500_000 + number * each, each))
+                change = engine.timeline.add_many(batch)
+                yield lambda change=change: log.flush(change)  # type: ignore[misc] # bound now
+
+        report("5 new lines, following", arriving(5), screen)
+        report("a screen of new lines", arriving(size[1]), screen)
+        log.move("up")
+        report("a page up", iter([lambda: log.move("page_up")] * FRAMES), screen)
+        report("a line down", iter([lambda: log.move("down")] * FRAMES), screen)
+
+
 def measure_all(count: int = 1_000_000) -> None:
     """Measure a small, a normal and a large terminal."""
     for size in ((80, 24), (120, 40), (200, 60)):
         asyncio.run(measure(count, size))
+        asyncio.run(measure_columns(count, size))
 
 
 if __name__ == "__main__":
