@@ -17,6 +17,7 @@ VERDICT_TIMEOUT_S: Final = 600.0
 """Judging the record of a million events takes a while."""
 
 _BAD_REQUEST: Final = 400
+_CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
 
 
@@ -106,7 +107,7 @@ class ControlApi:
             return request(self._base + path, method=method, **sent)
         except HttpStatusError as error:
             # The simulator's own words are for a person, the URL around them is not.
-            if error.status == _BAD_REQUEST and error.detail:
+            if error.status in (_BAD_REQUEST, _CONFLICT) and error.detail:
                 raise UsageError(error.detail) from error
             raise
 

@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from simulator.errors import NotFoundError, SimulatorError
+from simulator.errors import ConflictError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
 from simulator.programs.cluster import Cluster
@@ -163,9 +163,14 @@ class Control:
             answer: Response = getattr(self, f"_{endpoint}")(request, **values)
         except HTTPException as error:
             text = f"{request.method} {request.path}: {error.name}".lower()
-            return _json({"error": text}, error.code or 500)
+            refusal = _json({"error": text}, error.code or 500)
+            if isinstance(error, MethodNotAllowed):  # RFC 9110, 15.5.6
+                refusal.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+            return refusal
         except NotFoundError as error:
             return _json({"error": str(error)}, 404)
+        except ConflictError as error:
+            return _json({"error": str(error)}, 409)
         except SimulatorError as error:
             return _json({"error": str(error)}, 400)
         return answer

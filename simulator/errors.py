@@ -13,5 +13,9 @@ class NotFoundError(SimulatorError):
     """No fault, scenario, viewer or page of the control API has that name."""
 
 
-class NoTargetError(SimulatorError):
+class ConflictError(SimulatorError):
+    """What was asked is possible, but not now: something runs, is full, or is not there."""
+
+
+class NoTargetError(ConflictError):
     """A fault has no process that it could kill."""

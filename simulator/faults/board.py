@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from simulator.errors import NotFoundError, SimulatorError
+from simulator.errors import ConflictError, NotFoundError, SimulatorError
 from simulator.faults.base import DAY_MS, Cycle, Ending, Fault, FaultType, Harm
 from simulator.faults.cloudwatch import CLOUDWATCH
 from simulator.faults.cluster import CLUSTER
@@ -193,7 +193,7 @@ class Board:
                 self._undo(self._switches[name], "healed")
             elif len(self._switches) >= FAULTS_ON_MAX:
                 msg = f"{FAULTS_ON_MAX} faults are on, the most there may be; heal some"
-                raise SimulatorError(msg)
+                raise ConflictError(msg)
             now_ms = self._clock_ms()
             switch = self._switches[name] = _Switch(fault, request.schedule, now_ms)
             self.log.add("requested", name, kind.type, msgspec.to_builtins(request))

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from simulator.errors import NoTargetError, NotFoundError, SimulatorError
+from simulator.errors import ConflictError, NoTargetError, NotFoundError
 
 VIEWERS_MAX: Final = 100
 _PID_MAX: Final = (1 << 31) - 1
@@ -26,7 +26,7 @@ class Viewers:
         """Register a viewer by its process id.
 
         Raises:
-            SimulatorError: it is no viewer of gapless, or there are too many.
+            ConflictError: it is no viewer of gapless, or there are too many.
         """
         try:
             # A descriptor stays with this process, even when its id is reused for another one.
@@ -37,13 +37,13 @@ class Viewers:
             if descriptor >= 0:
                 os.close(descriptor)
             msg = f"process {pid} is no viewer: only a running 'gapless tail' can be registered"
-            raise SimulatorError(msg)
+            raise ConflictError(msg)
         with self._lock:
             self._forget(pid)
             if len(self._descriptors) >= VIEWERS_MAX:
                 os.close(descriptor)
                 msg = f"{VIEWERS_MAX} viewers are registered, the most there may be: remove some"
-                raise SimulatorError(msg)
+                raise ConflictError(msg)
             self._descriptors[pid] = descriptor
 
     def remove(self, pid: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from simulator.errors import NoTargetError, NotFoundError, SimulatorError
+from simulator.errors import ConflictError, NoTargetError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, monotonic_ms
 from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order
 from simulator.scenarios.scripted import SCENARIOS
@@ -117,7 +117,7 @@ class Conductor:
         with self._changed:
             if self._run is not None and self._run.state == "running":
                 msg = f"{self._run.scenario.name} is running; stop it first"
-                raise SimulatorError(msg)
+                raise ConflictError(msg)
             run = self._run = _Run(scenario, seed, speed, self._clock_ms())
             self._thread = threading.Thread(
                 target=self._conduct, args=(run,), name="scenario", daemon=True

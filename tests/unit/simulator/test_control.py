@@ -45,7 +45,7 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
         "type": "disconnect",
         "toxicity": 1.0,
         "attributes": {"down_ms": 10_000, "every_ms": 0},
-        "schedule": {"after_ms": 0, "for_ms": 0},
+        "schedule": {"after_ms": 0, "for_ms": 0, "every_ms": 0},
         "on": True,
         "turns": 1,
     }
@@ -107,7 +107,7 @@ def test_a_scenario_is_run_and_stopped(client: Client) -> None:
     assert said(client.get("/simulator/scenario")) is None
     run = said(client.post("/simulator/scenarios/cable", data=b'{"seed": 7}'))
     assert (run["name"], run["seed"], run["state"]) == ("cable", 7, "running")
-    error = said(client.post("/simulator/scenarios/cable"), 400)["error"]
+    error = said(client.post("/simulator/scenarios/cable"), 409)["error"]
     assert error == "cable is running; stop it first"
     assert said(client.get("/simulator/changes"))["scenario"]["name"] == "cable"
     assert said(client.delete("/simulator/scenario"))["state"] == "stopped"
@@ -124,7 +124,7 @@ def test_pages_of_the_web_are_not_answered(client: Client, headers: dict[str, st
 
 def test_viewers_are_registered(client: Client) -> None:
     assert said(client.get("/simulator/viewers")) == {"pids": []}
-    error = said(client.post("/simulator/viewers", data=b'{"pid": 1}'), 400)["error"]
+    error = said(client.post("/simulator/viewers", data=b'{"pid": 1}'), 409)["error"]
     assert error.startswith("process 1 is no viewer")
     assert said(client.delete("/simulator/viewers/1"), 404)["error"] == "no viewer 1 is registered"
 

@@ -11,6 +11,7 @@ from werkzeug.test import Client
 
 from simulator import control
 from simulator.control import OPENAPI, REQUEST_BYTES_MAX, SCRIPT_REQUEST_BYTES_MAX, Control, Parts
+from simulator.faults.board import FAULTS
 from tests.support.simulator.simulator_parts import make_parts
 from tests.support.simulator.viewer_records import faithful, record
 
@@ -40,7 +41,9 @@ CALLS: Final[list[tuple[str, str, str, object, int]]] = [
     ("/simulator/scenario", "", "get", None, 200),
     ("/simulator/scenarios", "", "get", None, 200),
     ("/simulator/scenarios/{name}", "cable", "post", {"seed": 4}, 200),
-    ("/simulator/scenarios/{name}", "cable", "post", None, 400),
+    ("/simulator/scenarios/{name}", "cable", "post", None, 409),
+    ("/simulator/scenarios/{name}", "cable", "post", {"seed": -1}, 400),
+    ("/simulator/scenario", "", "post", {"script": '[[steps]]\nat = "1s"'}, 409),
     ("/simulator/scenarios/{name}", "x", "post", None, 404),
     ("/simulator/scenarios/{name}", "cable", "post", HUGE, 413),
     ("/simulator/scenario", "", "get", None, 200),
@@ -51,7 +54,8 @@ CALLS: Final[list[tuple[str, str, str, object, int]]] = [
     ("/simulator/scenario", "", "post", {"seed": 1}, 400),
     ("/simulator/scenario", "", "post", b" " * (SCRIPT_REQUEST_BYTES_MAX + 1), 413),
     ("/simulator/viewers", "", "get", None, 200),
-    ("/simulator/viewers", "", "post", {"pid": 1}, 400),
+    ("/simulator/viewers", "", "post", {"pid": 1}, 409),
+    ("/simulator/viewers", "", "post", {}, 400),
     ("/simulator/viewers", "", "post", HUGE, 413),
     ("/simulator/viewers/{pid}", "1", "delete", None, 404),
     ("/simulator/workload", "", "get", None, 200),
@@ -180,9 +184,10 @@ def test_every_answer_is_as_it_says(client: Client, parts: Parts) -> None:
         for status in operation["responses"]
         if status != "403"
     }
-    # Their causes are a broken lever, a real viewer, and a record of more than a gigabyte.
+    # Their causes are a broken lever, a real viewer, a hundred faults, and a record of a gigabyte.
     unseen = {
         ("/simulator/faults", "delete", "400"),
+        ("/simulator/faults", "post", "409"),
         ("/simulator/heal", "post", "400"),
         ("/simulator/faults/{name}", "delete", "400"),
         ("/simulator/viewers", "post", "200"),
@@ -216,3 +221,15 @@ def test_bodies_are_taken_as_it_says(client: Client, path: str, body: object) ->
     answer = client.post(url(path, "cable" if "{" in path else ""), data=json.dumps(body))
     client.delete("/simulator/scenario")
     assert (answer.status_code == 200) == check(schema, body), answer.get_data(as_text=True)
+
+
+def test_it_names_every_fault() -> None:
+    assert DOC["components"]["schemas"]["FaultRequest"]["properties"]["type"]["enum"] == [*FAULTS]
+
+
+def test_a_wrong_method_is_refused_with_those_that_are_allowed(client: Client) -> None:
+    for path, operations in DOC["paths"].items():
+        answer = client.open(path.replace("{pid}", "1"), method="TRACE")
+        assert answer.status_code == 405
+        allowed = set(answer.headers["Allow"].split(", "))
+        assert {one.upper() for one in operations if one != "parameters"} <= allowed
