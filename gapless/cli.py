@@ -29,6 +29,7 @@ from gapless.terminal import say
 COMMANDS: Final[dict[str, str]] = {
     "demo": "Watch a simulated CloudWatch, and switch faults with keys.",
     "tail": "Watch log groups, or forwarders, live and complete.",
+    "replay": "Open the record of a viewer, or another tool's log, and play it.",
     "groups": "List the log groups of the account.",
     "executions": "List the executions of a log group.",
     "streams": "List the log streams of a log group.",
@@ -43,8 +44,8 @@ COMMANDS: Final[dict[str, str]] = {
     "scenario": "Rehearse what can go wrong, and judge the result.",
 }
 
-_INTERNAL: Final = frozenset({"tab"})
-"""Commands that only other commands start; they are not in the help."""
+_INTERNAL: Final[dict[str, str]] = {"tab": "gapless.viewing.tab"}
+"""Modules of commands that only other commands start; they are not in the help."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """Ending signals besides SIGINT, for which Python raises KeyboardInterrupt itself."""
@@ -63,7 +64,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS and cmd_name not in _INTERNAL:
             return None
-        command: click.Command = import_module(f"gapless.commands.{cmd_name}").command
+        module = _INTERNAL.get(cmd_name, f"gapless.commands.{cmd_name}")
+        command: click.Command = import_module(module).command
         from gapless.settings import add_variables  # noqa: PLC0415 - not needed for --help
 
         add_variables(command)

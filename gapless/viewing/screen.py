@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -21,9 +21,9 @@ from tui.client.engine import Engine
 from tui.lines.rows import Rule
 from tui.output.record import write_complete_record, write_record
 from tui.render.line_format import TimeMode, rule_text
-from tui.screen.app import ViewerApp
+from tui.screen.app import ViewerApp, now_ms
 from tui.screen.columns import NO_COLUMNS, FirstColumns
-from tui.screen.ports import Catalogue, Controls
+from tui.screen.ports import Catalogue, Controls, Player, ShownEngine
 
 
 class ClearingDriver(LinuxDriver):
@@ -66,10 +66,12 @@ class ScreenApp(ViewerApp):
 
     def __init__(  # noqa: PLR0913 - ViewerApp's, and the command line's filters
         self,
-        engine: Engine,
+        engine: ShownEngine,
         *,
         title: str,
         controls: Controls | None = None,
+        player: Player | None = None,
+        clock: Callable[[], int] = now_ms,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         level: str | None = None,
@@ -89,6 +91,8 @@ class ScreenApp(ViewerApp):
             engine,
             title=title,
             controls=controls,
+            player=player,
+            clock=clock,
             zone=None if zone is UTC else zone,
             time_mode=TimeMode.UTC if zone in (None, UTC) else TimeMode.LOCAL,
             bookmarks_path=bookmarks_path,

@@ -5,8 +5,10 @@ Times are the viewer's wall clock, ms.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +20,9 @@ SECONDS_MAX: Final = 3_600
 
 CHANGES_MAX: Final = 10_000
 """Newest changes of each kind; marks that advance every second fill them in hours."""
+
+ARRIVALS_MAX: Final = 50_000
+"""Newest batches whose arrival is kept: an hour and more of a busy demonstration."""
 
 
 class Second(msgspec.Struct):
@@ -53,12 +58,15 @@ class Course:
         self.verified: deque[tuple[int, int | None]] = deque(maxlen=CHANGES_MAX)
         self.upstream: deque[tuple[int, str, str]] = deque(maxlen=CHANGES_MAX)
         self._since_ms: int | None = None
+        self._arrivals: list[tuple[int, int, int]] = []
+        """First and last seq of a batch, ascending, and when it arrived."""
 
     def count_lines(self, lines: Sequence[Line], now_ms: int) -> None:
         """Count lines that have just arrived.
 
         Events that CloudWatch accepted before the first line arrived are history, without a lag.
         """
+        self._note_arrival(lines, now_ms)
         if self._since_ms is None:
             self._since_ms = now_ms
         begin_ms = now_ms // 1_000 * 1_000
@@ -73,6 +81,23 @@ class Course:
         if oldest < self._since_ms:
             oldest = min((one for one in accepted if one >= self._since_ms), default=now_ms)
         second.lag_ms = max(second.lag_ms, now_ms - oldest)
+
+    def arrived_ms(self, line: Line) -> int | None:
+        """When a line arrived; None where that is not known, as for most of the history."""
+        at = bisect_left(self._arrivals, line.seq, key=itemgetter(1))
+        if at == len(self._arrivals):
+            return None
+        first, _, at_ms = self._arrivals[at]
+        return at_ms if first <= line.seq else None
+
+    def _note_arrival(self, lines: Sequence[Line], now_ms: int) -> None:
+        """Note when seqs arrived, as long as they ascend: history comes newest first."""
+        seqs = [line.seq for line in lines]
+        if not seqs or (self._arrivals and min(seqs) <= self._arrivals[-1][1]):
+            return
+        self._arrivals.append((min(seqs), max(seqs), now_ms))
+        if len(self._arrivals) >= 2 * ARRIVALS_MAX:
+            del self._arrivals[:ARRIVALS_MAX]
 
     def _accepted_ms(self, line: Line, now_ms: int) -> int:
         """When CloudWatch accepted an event, as far as it is known; ``now_ms``: it is not.

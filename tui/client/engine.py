@@ -82,6 +82,9 @@ TIDY_BLOCKS: Final = 64
 MARKS_MAX: Final = 20_000
 """Marks kept for the record: some hours of one target's."""
 
+RULES_MAX: Final = 20_000
+"""Newest rules and changes of rules kept for the record, which a replay shows at their time."""
+
 
 class Goal(msgspec.Struct, frozen=True):
     """When the viewer is done; an empty goal is never reached."""
@@ -177,6 +180,8 @@ class Engine:
         refetcher: Brings evicted lines back.
         older: Fetches history from before the start that was asked for at first.
         marks: The newest marks, for the record, oldest first.
+        rules: The newest rules with the time at which they came or changed, for the record.
+        started_ms: When it was started, ms since the Unix epoch; 0 before.
         finished: Set once there is a ``result``.
     """
 
@@ -204,6 +209,8 @@ class Engine:
         self.wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
         self.steady_ms = steady_ms or (lambda: time.monotonic_ns() // 1_000_000)
         self.marks: deque[MarkStatus] = deque(maxlen=MARKS_MAX)
+        self.rules: deque[tuple[int, Rule]] = deque(maxlen=RULES_MAX)
+        self.started_ms = 0
         self.finished = asyncio.Event()
         self.result: ViewerResult | None = None
         self._goal = goal or Goal()
@@ -327,7 +334,7 @@ class Engine:
 
     async def start(self) -> None:
         """Begin to connect and to poll."""
-        self._began_ms = self.steady_ms()
+        self._began_ms, self.started_ms = self.steady_ms(), self.wall_ms()
         for number in range(len(self._targets)):
             self._start_target(number)
         runs = [self._watch(), self._tidy(), *(self._follow(*one) for one in self._sources)]
@@ -540,6 +547,8 @@ class Engine:
                     self._pending = self._pending.then(self.timeline.unconfirm(keys))
         self._rows.extend(rules)
         if rules:
+            now_ms = self.wall_ms()
+            self.rules.extend((now_ms, rule) for rule in rules)
             for callback in self._on_rules:
                 callback(rules)
         self._schedule_flush()

@@ -226,6 +226,21 @@ class Block:
         return self._loose_indexes
 
 
+def _runs_of(rows: Sequence[Row], keys: set[int]) -> Iterator[tuple[int, int]]:
+    """First and last key of each run of rows whose keys are among some."""
+    begin: int | None = None
+    last = 0
+    for row in rows:
+        if row.key in keys:
+            begin = row.key if begin is None else begin
+            last = row.key
+        elif begin is not None:
+            yield begin, last
+            begin = None
+    if begin is not None:
+        yield begin, last
+
+
 class Stretch(NamedTuple):
     """Consecutive rows of one block, for a search."""
 
@@ -411,6 +426,35 @@ class RowStore:
         self._rules -= 1
         del self._starts[at + 1 :]
         self._lasts[at] = block.last
+
+    def _discard(self, keys: set[int]) -> tuple[int, list[tuple[int, int]]]:
+        """Take out the rows of some keys.
+
+        Returns:
+            The lowest index of such a row, and the emptied ranges of keys.
+        """
+        emptied: list[tuple[int, int]] = []
+        low, high = min(keys, default=0), max(keys, default=-1)
+        first = self.index_of(low)
+        at = bisect_left(self._lasts, low)
+        while at < len(self._blocks) and self._blocks[at].first <= high:
+            rows = self._blocks[at].all_rows()
+            kept = [row for row in rows if row.key not in keys]
+            emptied += _runs_of(rows, keys)
+            if len(kept) == len(rows):
+                at += 1
+                continue
+            self._cache.forget([row.key for row in rows])
+            self._drop(at)
+            if kept:
+                block = Block([row.key for row in kept], kept, self._cache)
+                self._blocks.insert(at, block)
+                self._lasts.insert(at, block.last)
+                self._rows += len(kept)
+                self._rules += sum(isinstance(row, Rule) for row in kept)
+                self._mark_changed(block)
+                at += 1
+        return first, emptied
 
     def _take_oldest_block(
         self, low: int, high: int, rows_min: int

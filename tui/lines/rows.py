@@ -175,6 +175,11 @@ def rule_key(timestamp: int, number: int) -> int:
     return (timestamp << ID_BITS | number) << TARGET_BITS | RULE_TARGET
 
 
+def rule_number(key: int) -> int:
+    """The number in the key of a rule."""
+    return (key >> TARGET_BITS) & ((1 << ID_BITS) - 1)
+
+
 def describe(rule: Rule) -> str:
     """The text of a rule, without its dashes and without the time range."""
     texts = {

@@ -285,6 +285,14 @@ class Timeline(RowStore):
             return Change()
         return self._put(self._evicted.absorb(batch) if self._evicted.ranges else batch)
 
+    def remove_many(self, keys: Iterable[int]) -> Change:
+        """Take rows out, as a replay that goes back does; none of them is evicted."""
+        before = self._rows
+        first, emptied = self._discard(set(keys))
+        if before == self._rows:
+            return Change()
+        return Change(first=first, evicted=before - self._rows, removed=tuple(emptied))
+
     def move_rule(self, before: int | None, rule: Rule) -> Change:
         """Put a rule into its place, and take it out of the one that it had before."""
         removed: list[int] = []

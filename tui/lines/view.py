@@ -186,6 +186,7 @@ class MatchingRows:
         """Take in a change of the timeline."""
         for low, high in change.removed:
             self._rule_keys.difference_update(self.keys.remove(low, high))
+        self._note_removed(change)
         for key in self._passing(self._untested(change)):
             self.keys.add(key)
 
@@ -201,6 +202,12 @@ class MatchingRows:
     def has(self, key: int) -> bool:
         """Whether the row of a key passed."""
         return self.keys.has(key)
+
+    def _note_removed(self, change: Change) -> None:
+        """Test rows again that come back below all others, after a replay has gone back."""
+        for low, high in reversed(change.removed):
+            if low <= self._last <= high:
+                self._last = low - 1
 
     def _untested(self, change: Change) -> list[Row]:
         """The rows of a change that no step has tested or will test, each once."""
@@ -292,6 +299,7 @@ class ContextRows(MatchingRows):
             self._rule_keys.difference_update(self.keys.remove(low, high))
             begin, end = bisect_left(self._matches, low), bisect_right(self._matches, high)
             del self._matches[begin:end]
+        self._note_removed(change)
         untested = self._untested(change)
         passing = self._passing(untested)
         for key in passing:

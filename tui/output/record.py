@@ -5,8 +5,9 @@ that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in
 ``unproved``), ``lost``, ``altered`` (the text that CloudWatch now returns for an event),
 ``evicted``, ``state``, ``second`` (the lines that arrived in it, and their longest lag),
 ``verified`` (through when, each time that changed), ``upstream`` (CloudWatch's state), ``outage``,
-and ``status`` last. Events and marks are ``confirmed`` if they belong to
-the present epoch's chain: only their seqs can be compared.
+``rule`` (a rule between the lines as it came or changed, for a replay), and ``status`` last.
+Events and marks are ``confirmed`` if they belong to the present epoch's chain: only their seqs can
+be compared. Events have ``arrived``, the time at which they came, where that is known.
 
 ``write_record`` writes what is in memory. ``write_complete_record`` then also fetches the evicted
 lines, a page at a time, each to its place; they have ``recalled``. What cannot be fetched stays
@@ -29,7 +30,7 @@ from common.files import replace_file
 from tui.client.engine import Engine
 from tui.client.refetch import RefetchError
 from tui.client.status import GapStatus, LostRange, MarkStatus, Status, UnequalRange
-from tui.lines.rows import Line, Rule, time_of
+from tui.lines.rows import Line, Rule, rule_number, time_of
 from tui.output.formats import event_fields
 from wire.codec import encode
 
@@ -81,17 +82,20 @@ def record_header(engine: Engine, status: Status) -> dict[str, Any]:
         }
         for target, session in zip(status.targets, engine.sessions, strict=True)
     ]
-    return {"type": "record", "version": RECORD_VERSION, "targets": targets}
+    began = {"began": engine.started_ms} if engine.started_ms else {}
+    return {"type": "record", "version": RECORD_VERSION, **began, "targets": targets}
 
 
 def event_entry(engine: Engine, line: Line) -> dict[str, Any]:
     """Return the entry of a displayed line."""
+    arrived_ms = engine.courses[line.target].arrived_ms(line)
     return {
         "type": "event",
         "target": line.target,
         **event_fields(line, engine.groups[line.target]),
         "late": line.late_ms > 0,
         "confirmed": engine.timeline.is_confirmed(line),
+        **({} if arrived_ms is None else {"arrived": arrived_ms}),
     }
 
 
@@ -155,8 +159,11 @@ def closing_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
                 "recovered": outage.recovered,
                 "outcome": outage.outcome,
             }
+    for at_ms, rule in engine.rules:
+        yield rule_entry(at_ms, rule)
     yield {
         "type": "status",
+        "ended": status.at_ms,
         "state": status.state,
         "complete_through": status.complete_through_ms,
         "provisional": status.provisional,
@@ -169,6 +176,23 @@ def closing_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
         "altered": status.altered,
         "uncompared_before": status.uncompared_ms,
         "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
+    }
+
+
+def rule_entry(at_ms: int, rule: Rule) -> dict[str, Any]:
+    """Return the entry of a rule that came or changed at a time."""
+    return {
+        "type": "rule",
+        "target": rule.target,
+        "at": at_ms,
+        "kind": rule.kind,
+        "timestamp": rule.timestamp,
+        "number": rule_number(rule.key),
+        "from": rule.from_ms,
+        "through": rule.through_ms,
+        "state": rule.state,
+        "reason": rule.reason,
+        "count": rule.count,
     }
 
 

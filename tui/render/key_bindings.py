@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from textual.binding import Binding, BindingType
@@ -49,6 +49,9 @@ class KeyEntry(msgspec.Struct, frozen=True):
     needs_simulator: bool = False
     """Whether the keys work only with a simulator."""
 
+    only: Literal["", "live", "replay"] = ""
+    """Whether the keys work only with forwarders, or only in a replay."""
+
     difference: str = ""
     """What ``less`` or ``lnav`` do with these keys, if it is something else."""
 
@@ -57,6 +60,7 @@ MOVE: Final = "Move and follow"
 FIND: Final = "Find and filter"
 VIEW: Final = "View, select, save"
 PANEL: Final = "Inside a panel"
+REPLAY: Final = "Replay"
 NETWORK: Final = "Connection"
 PROGRAM: Final = "Program"
 
@@ -65,7 +69,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
         (Action("F,G,end", "follow", "Follow"),), label="follow", footer_rank=1,
         difference="less: Ctrl+C ends F; here, scrolling up does"),
     KeyEntry("Space", "freeze the screen while lines keep arriving", MOVE,
-        (Action("space", "freeze", "Freeze"),), label="freeze", footer_rank=4,
+        (Action("space", "freeze", "Freeze"),), label="freeze", footer_rank=4, only="live",
         difference="less and lnav: page down"),
     KeyEntry("j k ↓ ↑", "line down, up; moving up stops following", MOVE,
         (Action("j,down", "move('down')", "Line down"), Action("k,up", "move('up')", "Line up")),
@@ -79,7 +83,7 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
     KeyEntry("g Home", "go to the oldest line; fetch all older ones", MOVE,
         (Action("g,home", "move('top')", "Oldest line"),)),
     KeyEntry(":", "go to a time: 12:04, -5m (before this line), ISO 8601", MOVE,
-        (Action("colon", "jump", "Go to time"),), label="time", footer_rank=12,
+        (Action("colon", "jump", "Go to time"),), label="time", footer_rank=12, only="live",
         difference="less: opens another file"),
     KeyEntry("m", "set or remove a bookmark on this line", MOVE,
         (Action("m", "bookmark", "Bookmark"),),
@@ -171,6 +175,22 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
              needs_simulator=True),
     KeyEntry("/", "faults: search by name", PANEL, (), needs_simulator=True),
     KeyEntry("Tab", "faults: go to the scenarios, and back", PANEL, (), needs_simulator=True),
+    KeyEntry("Space", "pause the replay, or go on", REPLAY,
+        (Action("space", "play", "Pause or play"),), label="pause", footer_rank=1, only="replay"),
+    KeyEntry("< >", "ten seconds back, forwards", REPLAY,
+        (Action("less_than_sign", "seek(-1)", "Back 10 s"),
+         Action("greater_than_sign", "seek(1)", "Forwards 10 s")),
+        label="10 s", footer_rank=2, only="replay"),
+    KeyEntry(":", "go to a time: 12:04, -5m (before this moment), ISO 8601", REPLAY,
+        (Action("colon", "jump", "Go to time"),), label="time", footer_rank=3, only="replay"),
+    KeyEntry("{ }", "go to the start, the end of the recording", REPLAY,
+        (Action("left_curly_bracket", "seek_start", "Start of the recording"),
+         Action("right_curly_bracket", "seek_end", "End of the recording")),
+        label="start, end", footer_rank=4, only="replay"),
+    KeyEntry("[ ]", "slower, faster: 1 to 100 times", REPLAY,
+        (Action("left_square_bracket", "speed(-1)", "Slower"),
+         Action("right_square_bracket", "speed(1)", "Faster")),
+        label="speed", footer_rank=4, only="replay"),
     KeyEntry("p", "unplug the cable to the forwarder, or plug it in", NETWORK,
         (Action("p", "cable", "Cable"),), label="cable", footer_rank=2, needs_simulator=True,
         difference="less: goes to a percentage"),
@@ -178,15 +198,15 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
         (Action("f2", "faults", "Faults"),), label="faults", footer_rank=7,
         needs_simulator=True),
     KeyEntry("o", "open other log groups or executions, several at once", NETWORK,
-        (Action("o", "open", "Open"),), label="open", footer_rank=11,
+        (Action("o", "open", "Open"),), label="open", footer_rank=11, only="live",
         difference="less: writes a log file; lnav: goes along an operation"),
     KeyEntry("c", "connection panel: history, marks, outages", NETWORK,
         (Action("c", "connection", "Connection panel"),), label="connection", footer_rank=8),
     KeyEntry("r", "reconnect now, without waiting", NETWORK,
-        (Action("r", "reconnect", "Reconnect"),),
+        (Action("r", "reconnect", "Reconnect"),), only="live",
         difference="less: redraws the screen, which is not needed here"),
     KeyEntry("B", "notifications (gap, error, job end): off, bell, terminal", PROGRAM,
-        (Action("B", "notices", "Notifications"),)),
+        (Action("B", "notices", "Notifications"),), only="live"),
     KeyEntry("? F1", "list all keys", PROGRAM, (Action("question_mark,f1", "help", "Help"),),
         label="help", footer_rank=0),
     KeyEntry("Ctrl+P", "command palette: every action by name", PROGRAM,
@@ -200,13 +220,28 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
 )  # fmt: skip
 
 
-def available(*, with_simulator: bool) -> Iterable[KeyEntry]:
-    """The entries whose keys work, with or without a simulator."""
-    return (key for key in KEYS if with_simulator or not key.needs_simulator)
+def available(*, with_simulator: bool, in_replay: bool = False) -> Iterable[KeyEntry]:
+    """The entries whose keys work, with or without a simulator, live or in a replay."""
+    other = "live" if in_replay else "replay"
+    return (
+        key for key in KEYS if key.only != other and (with_simulator or not key.needs_simulator)
+    )
+
+
+def disabled_actions(*, in_replay: bool) -> frozenset[str]:
+    """Textual's names, without arguments, of the actions that do nothing here."""
+    other = "live" if in_replay else "replay"
+    usable = {one.action for key in KEYS if key.only != other for one in key.actions}
+    return frozenset(
+        one.action.partition("(")[0]
+        for key in KEYS
+        for one in key.actions
+        if one.action not in usable
+    )
 
 
 def textual_bindings() -> list[BindingType]:
-    """The table as Textual's bindings.
+    """The table as Textual's bindings; of two actions of one key, the other is disabled.
 
     Quitting takes priority over the focused widget, since Textual's text fields use Ctrl+C.
     """
@@ -218,10 +253,10 @@ def textual_bindings() -> list[BindingType]:
     ]
 
 
-def sections(*, with_simulator: bool) -> dict[str, list[KeyEntry]]:
+def sections(*, with_simulator: bool, in_replay: bool = False) -> dict[str, list[KeyEntry]]:
     """The entries that work, by heading, in the order of the table."""
     found: dict[str, list[KeyEntry]] = {}
-    for key in available(with_simulator=with_simulator):
+    for key in available(with_simulator=with_simulator, in_replay=in_replay):
         found.setdefault(key.section, []).append(key)
     return found
 
@@ -232,6 +267,7 @@ def markdown() -> str:
     for key in KEYS:
         keys = " ".join(f"`{one}`" for one in key.shown.replace("|", "\\|").split())
         note = " (with `gapless demo`)" if key.needs_simulator else ""
+        note = " (in `gapless replay`)" if key.only == "replay" else note
         rows.append(f"| {keys} | {key.help}{note} |")
     return "\n".join(rows)
 

@@ -287,27 +287,27 @@ def rule_report(rule: Rule, zone: tzinfo = UTC) -> Text:
     ]
 
 
-def help_report(*, with_simulator: bool) -> Text:
+def help_report(*, with_simulator: bool, in_replay: bool = False) -> Text:
     """The help: keys, mouse, signs, status line, and differences from other viewers."""
-    return [line for line, _ in _help(with_simulator=with_simulator)]
+    return [line for line, _ in _help(with_simulator=with_simulator, in_replay=in_replay)]
 
 
-def help_break(*, with_simulator: bool) -> int:
+def help_break(*, with_simulator: bool, in_replay: bool = False) -> int:
     """The number of the line with which the second of two equal columns of the help begins."""
-    lines = help_report(with_simulator=with_simulator)
+    lines = help_report(with_simulator=with_simulator, in_replay=in_replay)
     headings = [at + 1 for at, line in enumerate(lines) if not line]
     return min(headings, key=lambda at: abs(len(lines) - 2 * at))
 
 
-def help_actions(*, with_simulator: bool) -> dict[int, str]:
+def help_actions(*, with_simulator: bool, in_replay: bool = False) -> dict[int, str]:
     """The action that a click on a line of the help runs, by line number."""
-    lines = _help(with_simulator=with_simulator)
+    lines = _help(with_simulator=with_simulator, in_replay=in_replay)
     return {number: action for number, (_, action) in enumerate(lines) if action}
 
 
-def _help(*, with_simulator: bool) -> list[tuple[list[Segment], str]]:
+def _help(*, with_simulator: bool, in_replay: bool) -> list[tuple[list[Segment], str]]:
     lines: list[tuple[list[Segment], str]] = []
-    by_heading = sections(with_simulator=with_simulator)
+    by_heading = sections(with_simulator=with_simulator, in_replay=in_replay)
     for heading, keys in by_heading.items():
         lines.append(([(heading, "strong")], ""))
         for key in keys:

@@ -26,7 +26,6 @@ from common.concurrency import DeferredCall
 from common.errors import exit_code_of_signal
 from common.times import local_zone
 from tui.client import saved
-from tui.client.engine import Engine
 from tui.client.status import Status
 from tui.lines.expressions import Comparison
 from tui.lines.levels import level_of
@@ -35,7 +34,7 @@ from tui.lines.structure import request_id_of
 from tui.lines.view import View
 from tui.render import status_text, units
 from tui.render.group_names import short_group_names
-from tui.render.key_bindings import available, textual_bindings
+from tui.render.key_bindings import available, disabled_actions, textual_bindings
 from tui.render.line_format import ColumnLayout, TimeMode
 from tui.render.notifications import MODE_TITLES, MODES, Mode, Notifier, sequence
 from tui.render.panel_text import palette_title
@@ -45,7 +44,8 @@ from tui.render.strips import StripCache
 from tui.screen import clipboard, terminal
 from tui.screen.columns import NO_COLUMNS, Columns, FirstColumns
 from tui.screen.navigation import Bookmarks, Navigation
-from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError
+from tui.screen.playing import Playing
+from tui.screen.ports import CABLE, Catalogue, Choice, Controls, ControlsError, Player, ShownEngine
 from tui.screen.save import Saver, messages
 from tui.screen.search import Search
 from tui.screen.side_panels import HistogramPanel, PatternsPanel, SidePanel, StreamsPanel
@@ -85,7 +85,8 @@ MESSAGE_S_PER_CHAR: Final = 0.08
 """Reading time of a message that does not fit into the status line and pops up above it."""
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return the current time, ms since the Unix epoch."""
     return time.time_ns() // 1_000_000
 
 
@@ -95,6 +96,7 @@ class ViewerApp(ThemedApp):
     Args:
         title: What is watched, for the top line.
         controls: Switches of the simulator; None outside ``gapless demo``.
+        player: The controls of a replay, which is also the engine; None for lines of now.
         clock: Current time, ms since the Unix epoch.
         zone: Zone of local times; the machine's by default.
         time_mode: Content of the time column at the start.
@@ -112,12 +114,13 @@ class ViewerApp(ThemedApp):
 
     def __init__(  # noqa: PLR0913 - each is optional
         self,
-        engine: Engine,
+        engine: ShownEngine,
         *,
         title: str,
         controls: Controls | None = None,
+        player: Player | None = None,
         theme: str | None = None,
-        clock: Callable[[], int] = _now_ms,
+        clock: Callable[[], int] = now_ms,
         zone: tzinfo | None = None,
         time_mode: TimeMode = TimeMode.UTC,
         bookmarks_path: Path | None = None,
@@ -134,6 +137,7 @@ class ViewerApp(ThemedApp):
         self._controls = controls
         self._catalogue = catalogue
         self._clock = clock
+        self._message_clock = clock if player is None else player.steady_ms
         self._zone = zone or local_zone()
         palette = self._palette
         bookmarks = Bookmarks(
@@ -148,11 +152,20 @@ class ViewerApp(ThemedApp):
         self._chip_bar = ChipBar(palette)
         self._status_bar = StatusBar(palette)
         self._prompt = Prompt()
-        self._key_bar = KeyBar(palette, controls=controls is not None)
+        in_replay = player is not None
+        self._disabled = disabled_actions(in_replay=in_replay)
+        self._key_bar = KeyBar(palette, controls=controls is not None, in_replay=in_replay)
         show, run, now = self.show_message, self._run_exclusively, self._now
         self._search = Search(engine.timeline, view, self.log_view, show, run, self._group_name)
         self._navigation = Navigation(
             view, self.log_view, bookmarks, bookmarks_path, show, run, now, engine.older
+        )
+        self._playing = Playing(
+            player,
+            self.log_view,
+            show,
+            lambda: self.display_zone,
+            ascii_only=palette.ascii_only,
         )
         self._columns = Columns(self.log_view, self._column_bar, columns, show)
         self._saver = Saver(engine, self.log_view, show, run, lambda: self.display_zone)
@@ -186,7 +199,13 @@ class ViewerApp(ThemedApp):
         self.action_search = partial(self._ask_expression, "search")
         self.action_include = partial(self._ask_expression, "include")
         self.action_exclude = partial(self._ask_expression, "exclude")
-        self.action_jump = partial(self._ask, "time", self._navigation.check)
+        self._timing = self._playing if self._playing.is_on else self._navigation
+        self.action_jump = partial(self._ask, "time", self._timing.check)
+        self.action_play = self._playing.toggle
+        self.action_seek = self._playing.seek_by
+        self.action_seek_start = self._playing.to_start
+        self.action_seek_end = self._playing.to_end
+        self.action_speed = self._playing.change_speed
         self.action_bookmark = self._navigation.toggle_bookmark
         self.action_next_bookmark = self._navigation.next_bookmark
         self.action_next_match = self._search.go_to_match
@@ -284,6 +303,10 @@ class ViewerApp(ThemedApp):
         self._histogram_panel.apply(change)
         self.log_view.set_groups(self._group_names())
         self.log_view.flush(change)
+        if change.removed and self._playing.is_on:
+            self._search.recount()
+            self._streams_panel.recount()
+            self._patterns_panel.recount()
 
     def _group_names(self) -> list[str]:
         """The column of log groups; empty where there is one."""
@@ -336,9 +359,11 @@ class ViewerApp(ThemedApp):
         now_ms, status = self._clock(), self._engine.status
         self._send_notifications(status, now_ms)
         self._announce_scenario_step()
-        self._connection_bar.update(status, now_ms, self._active_faults())
+        state = self._playing.badges(status, now_ms)
+        self._connection_bar.update(status, now_ms, self._active_faults(), state)
         self._problem_bar.update(status, self.size.width)
-        message = self._message if now_ms < self._message_until_ms else self._engine.older.progress
+        is_fresh = self._message_clock() < self._message_until_ms
+        message = self._message if is_fresh else self._engine.older.progress
         counts = [*self._selection_count(), *self._search.match_count()]
         self._status_bar.update(
             status,
@@ -348,6 +373,7 @@ class ViewerApp(ThemedApp):
             counts,
             message=message,
             verdict=self._verdict(),
+            qualify=self._playing.completeness,
         )
         filters = self._search.filters
         empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
@@ -426,7 +452,7 @@ class ViewerApp(ThemedApp):
             seconds = max(MESSAGE_MS / 1000, MESSAGE_S_PER_CHAR * len(text))
             self.notify(self._palette.adapt(text), timeout=seconds, markup=False)
             text = ""
-        self._message, self._message_until_ms = text, self._clock() + MESSAGE_MS
+        self._message, self._message_until_ms = text, self._message_clock() + MESSAGE_MS
         self._update_bars()
 
     def _run_exclusively(self, work: Callable[[], Coroutine[None, None, None]], name: str) -> None:
@@ -448,7 +474,8 @@ class ViewerApp(ThemedApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's signature
         """Every action, bookmark, filterable value and theme, for the command menu."""
-        for key in available(with_simulator=self._controls is not None):
+        with_simulator, in_replay = self._controls is not None, self._playing.is_on
+        for key in available(with_simulator=with_simulator, in_replay=in_replay):
             for action in key.actions:
                 if action.action != "command_palette":
                     run = partial(self.run_action, action.action)
@@ -471,9 +498,11 @@ class ViewerApp(ThemedApp):
         yield SystemCommand("Theme", "colours of the screen", self.action_change_theme)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the simulator's keys where there is no simulator."""
+        """Disable the simulator's keys where there is none, and those of the other mode."""
         if action in ("cable", "faults"):
             return self._controls is not None
+        if action in self._disabled:
+            return False
         return super().check_action(action, parameters)
 
     # Events of the parts
@@ -516,7 +545,7 @@ class ViewerApp(ThemedApp):
         self.log_view.focus()
         if event.kind == "time":
             if event.text:
-                self._navigation.to_time(event.text)
+                self._timing.to_time(event.text)
         elif event.kind == "save":
             if event.text:
                 self._saver.save(event.text)
@@ -700,7 +729,8 @@ class ViewerApp(ThemedApp):
 
     def action_help(self) -> None:
         """Show all keys."""
-        panel = HelpPanel(self._palette, controls=self._controls is not None)
+        in_replay = self._playing.is_on
+        panel = HelpPanel(self._palette, controls=self._controls is not None, in_replay=in_replay)
         self.push_screen(panel, self._run_clicked_key)
 
     def _run_clicked_key(self, action: str | None) -> None:

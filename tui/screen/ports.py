@@ -1,4 +1,4 @@
-"""Interfaces to the programs around the viewer, and to the application from its parts.
+"""Interfaces to the engine, to the programs around the viewer, and from the application's parts.
 
 The viewer imports neither AWS nor the simulator. The package ``gapless`` implements ``Catalogue``
 and ``Controls``.
@@ -10,6 +10,87 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
+
+from tui.client.refetch import LineRefetcher, OlderLines
+from tui.client.status import Status
+from tui.client.target import LineSource
+from tui.lines.rows import Change, Line
+from tui.lines.timeline import Timeline
+from tui.render.replay_text import PlayerStatus
+from wire.messages import AlteredText
+
+
+class ShownEngine(Protocol):
+    """What the screen needs of an engine: the live one, or one that replays a file."""
+
+    @property
+    def timeline(self) -> Timeline:
+        """The rows."""
+
+    @property
+    def refetcher(self) -> LineRefetcher:
+        """Brings evicted lines back."""
+
+    @property
+    def older(self) -> OlderLines:
+        """Fetches history from before the start that was asked for at first."""
+
+    @property
+    def status(self) -> Status:
+        """The state of all targets at this moment."""
+
+    @property
+    def sources(self) -> list[LineSource]:
+        """Where the lines come from, in the order of the targets."""
+
+    def altered_text(self, line: Line) -> AlteredText | None:
+        """The text that CloudWatch now returns for a line, if that is another one."""
+
+    def on_change(self, callback: Callable[[Change], None]) -> None:
+        """Call back after each change, in order, and after changes of the status alone."""
+
+    async def start(self) -> None:
+        """Start it."""
+
+    async def stop(self) -> None:
+        """Stop it."""
+
+    def reconnect_now(self) -> None:
+        """Reconnect every target at once."""
+
+
+class Player(Protocol):
+    """The controls of a replay."""
+
+    @property
+    def player(self) -> PlayerStatus:
+        """Where the replay is."""
+
+    @property
+    def position_ms(self) -> int:
+        """The moment that is shown, ms since the Unix epoch."""
+
+    def steady_ms(self) -> int:
+        """Read a monotonic clock."""
+
+    def toggle(self) -> None:
+        """Pause or go on; at the end, start from the beginning."""
+
+    def seek(self, at_ms: int) -> None:
+        """Go to a moment, or to the nearest one of the recording."""
+
+    def seek_by(self, steps: int) -> None:
+        """Go forwards or back by some steps of ten seconds."""
+
+    def to_start(self) -> None:
+        """Go to the first moment."""
+
+    def to_end(self) -> None:
+        """Go to the last moment."""
+
+    def change_speed(self, direction: int) -> None:
+        """Switch to the next speed, up (1) or down (-1)."""
+
 
 ShowMessage = Callable[[str], None]
 """Shows a message for some seconds."""

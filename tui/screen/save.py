@@ -15,7 +15,6 @@ from common.concurrency import in_thread
 from common.files import replace_file
 from common.text import without_colours
 from common.times import iso
-from tui.client.engine import Engine
 from tui.client.target import LineSource
 from tui.lines.rows import Line, Row, Rule, describe
 from tui.output.formats import OutputStyle, format_json, format_text
@@ -23,7 +22,7 @@ from tui.output.ordering import PrintedLine
 from tui.render import units
 from tui.render.group_names import short_group_names
 from tui.render.safe_text import harmless
-from tui.screen.ports import RunExclusively, ShowMessage
+from tui.screen.ports import RunExclusively, ShowMessage, ShownEngine
 from tui.screen.widgets.log_view import LogView
 
 NDJSON_SUFFIXES: Final = (".ndjson", ".jsonl", ".json")
@@ -43,7 +42,7 @@ class Saver:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ShownEngine,
         log: LogView,
         show: ShowMessage,
         run: RunExclusively,

@@ -301,6 +301,14 @@ class Search:
         self._count_matches()
         self._run(self._test_rows, "filter rows")
 
+    def recount(self) -> None:
+        """Count again, after a replay that went back has taken lines out."""
+        self.generation += 1
+        if self.filters.has_any:
+            self.refilter()
+        else:
+            self._count_matches()
+
     async def _test_rows(self) -> None:
         """Test older and older rows, slice by slice, until all have been."""
         is_done = False

@@ -17,7 +17,6 @@ from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.client.engine import Engine
 from tui.lines.counts import (
     LineCounter,
     LineVolume,
@@ -38,7 +37,7 @@ from tui.render.histogram import FIXED_ROWS, MARGIN_CELLS, Plot, ShadedRange, sh
 from tui.render.palette import Palette
 from tui.render.pattern_list import PatternTable
 from tui.render.safe_text import Segment
-from tui.screen.ports import RunExclusively
+from tui.screen.ports import RunExclusively, ShownEngine
 from tui.screen.search import Search
 from tui.screen.widgets.panes import (
     Choose,
@@ -198,7 +197,7 @@ class SidePanel:
     def __init__(
         self,
         palette: Palette,
-        engine: Engine,
+        engine: ShownEngine,
         choose: Choose,
         current: Callable[[], Row | None],
         clock: Callable[[], int],
@@ -306,6 +305,11 @@ class StreamsPanel:
         self.refresh()
         self._run(partial(count_all_lines, count, lambda: self._count is count), "streams")
 
+    def recount(self) -> None:
+        """Count again, if the panel is open."""
+        if self._count is not None:
+            self.show()
+
     @property
     def is_open(self) -> bool:
         """Whether the panel is open."""
@@ -363,7 +367,7 @@ class PatternsPanel:
     def __init__(
         self,
         palette: Palette,
-        engine: Engine,
+        engine: ShownEngine,
         search: Search,
         run: RunExclusively,
         place: Callable[[], int | None],
@@ -397,6 +401,11 @@ class PatternsPanel:
         was_open, self._counter = self._counter is not None, None
         self.pane.display = False
         return was_open
+
+    def recount(self) -> None:
+        """Count again, if the panel is open."""
+        if self._counter is not None:
+            self._start_count()
 
     def apply(self, change: Change) -> None:
         """Bring the counts up to a change of the timeline."""
@@ -469,7 +478,7 @@ class HistogramPanel:
     def __init__(
         self,
         palette: Palette,
-        engine: Engine,
+        engine: ShownEngine,
         search: Search,
         jump: Callable[[int], None],
         run: RunExclusively,

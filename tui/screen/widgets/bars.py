@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Final
 
@@ -114,10 +114,17 @@ class ConnectionBar(Bar):
         super().__init__(palette, id="connection-bar")
         self._title = harmless(title, ascii_only=palette.ascii_only)
 
-    def update(self, status: Status, now_ms: int, notes: Sequence[Chunk] = ()) -> None:
-        """Show a status, with ``notes`` after the title."""
+    def update(
+        self,
+        status: Status,
+        now_ms: int,
+        notes: Sequence[Chunk] = (),
+        state: Sequence[Chunk] | None = None,
+    ) -> None:
+        """Show a status, with ``notes`` after the title; ``state`` stands in place of its state."""
         ascii_only = self._palette.ascii_only
-        badge, *details = status_text.connection(status, now_ms, ascii_only=ascii_only)
+        state = state or status_text.connection(status, now_ms, ascii_only=ascii_only)
+        badge, *details = state
         left = [badge, chunk(self._title, "strong", 3), *details, *notes]
         cells = status_text.SPARK_CELLS
         if sum(one.cells + len(SEPARATOR) for one in left) + _PACE_CELLS > self.size.width:
@@ -201,14 +208,16 @@ class StatusBar(Bar):
         *,
         message: str = "",
         verdict: Sequence[Chunk] = (),
+        qualify: Callable[[Sequence[Chunk]], list[Chunk]] = list,
     ) -> None:
         """Show a status and the cursor's place, with ``counts`` and ``verdict`` before the place.
 
-        A message is shown instead of the counts, and if need be of the place.
+        A message is shown instead of the counts, and if need be of the place. ``qualify`` changes
+        what is said of completeness.
         """
         ascii_only = self._palette.ascii_only
         self._verdict_cells = sum(one.cells + len(SEPARATOR) for one in verdict)
-        left = status_text.completeness(status, now_ms, zone, ascii_only=ascii_only)
+        left = qualify(status_text.completeness(status, now_ms, zone, ascii_only=ascii_only))
         right = status_text.position(place, ascii_only=ascii_only)
         if message:
             room = self.size.width - left[0].cells - _MARGIN_CELLS
@@ -270,9 +279,10 @@ def _streams(filters: Filters) -> str:
 class KeyBar(Bar):
     """The footer: as many keys as fit, which can be clicked; the simulator's only with controls."""
 
-    def __init__(self, palette: Palette, *, controls: bool) -> None:
+    def __init__(self, palette: Palette, *, controls: bool, in_replay: bool = False) -> None:
         super().__init__(palette, id="key-bar")
-        keys = [key for key in available(with_simulator=controls) if key.label]
+        offered = available(with_simulator=controls, in_replay=in_replay)
+        keys = [key for key in offered if key.label]
         self._left = tuple(
             Chunk(
                 ((_short(key), "key"), (f" {key.label}", "muted")),

@@ -76,10 +76,11 @@ class HelpPanel(Modal[str]):
         ("k", "by(-1)", "Up"),
     ]
 
-    def __init__(self, palette: Palette, *, controls: bool) -> None:
+    def __init__(self, palette: Palette, *, controls: bool, in_replay: bool = False) -> None:
         super().__init__()
         self._palette = palette
         self._controls = controls
+        self._in_replay = in_replay
 
     def compose(self) -> ComposeResult:
         """Lay out the pane."""
@@ -95,12 +96,12 @@ class HelpPanel(Modal[str]):
     def on_mount(self) -> None:
         """Fill the pane."""
         for pane, (first, end) in self._parts():  # none if the help was closed already
-            lines = help_report(with_simulator=self._controls)[first:end]
+            lines = help_report(with_simulator=self._controls, in_replay=self._in_replay)[first:end]
             pane.show("" if first else "help", lines, from_top=True)
 
     def on_click(self, event: events.Click) -> None:
         """Close, and run the action of the key that was clicked: the mouse reaches every action."""
-        actions = help_actions(with_simulator=self._controls)
+        actions = help_actions(with_simulator=self._controls, in_replay=self._in_replay)
         for pane, (first, _) in self._parts():
             line = pane.line_at(event)
             action = None if line < 0 else actions.get(first + line)
@@ -115,7 +116,7 @@ class HelpPanel(Modal[str]):
     def _parts(self) -> Iterable[tuple[TextPane, tuple[int, int | None]]]:
         """The panes, and the lines of the help that each shows: the first, and behind the last."""
         panes = list(self.query(TextPane))
-        middle = help_break(with_simulator=self._controls)
+        middle = help_break(with_simulator=self._controls, in_replay=self._in_replay)
         ranges = [(0, None)] if len(panes) < 2 else [(0, middle), (middle, None)]  # noqa: PLR2004
         return zip(panes, ranges, strict=False)
 

@@ -1,0 +1,173 @@
+"""The status of the recorded viewer at a moment, as far as its record tells it. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final, TypeVar, cast
+
+from tui.client.history import verified_through
+from tui.client.status import (
+    STATE_ORDER,
+    ConnectionOutage,
+    GapStatus,
+    LostRange,
+    Status,
+    TargetState,
+    TargetStatus,
+    UnequalRange,
+)
+from tui.lines.rows import Rule, time_key
+from tui.lines.timeline import Timeline
+from tui.replay.recording import RecordedTarget, Recording
+from wire.messages import GapState, UpstreamState
+
+VOLUME_S: Final = 60
+"""Seconds of the sparkline."""
+
+RATE_S: Final = 5
+"""Seconds that the mean rate is of."""
+
+HISTORY_MAX: Final = 200
+"""Newest changes of state, outages and connections in a status."""
+
+_UPSTREAM: Final = ("ok", "delayed", "throttled", "unreachable")
+
+_T = TypeVar("_T")
+
+
+def status_at(recording: Recording, timeline: Timeline, at_ms: int) -> Status:
+    """Return the status at a moment; the timeline shows the rows of that moment."""
+    rules = recording.tape.rules(at_ms)
+    targets = tuple(
+        _target_status(number, one, rules, at_ms) for number, one in enumerate(recording.targets)
+    )
+    tape = recording.tape
+    through = verified_through([one.complete_through_ms for one in targets], ())
+    volume = tape.by_second(at_ms, VOLUME_S)
+    lags = [one.lag_ms for one in targets if one.lag_ms is not None]
+    altered = sum(text.timestamp <= at_ms for text in recording.altered.values())
+    return Status(
+        at_ms=at_ms,
+        targets=targets,
+        state=min((one.state for one in targets), key=STATE_ORDER.index, default="ended"),
+        complete_through_ms=through,
+        provisional=_provisional(timeline, through) if recording.kind == "record" else 0,
+        missing=sum(one.missing for target in targets for one in target.unequal),
+        gaps=tuple(gap for one in targets for gap in one.gaps),
+        lost=tuple(lost for one in targets for lost in one.lost),
+        unequal=tuple(unequal for one in targets for unequal in one.unequal),
+        lag_ms=max(lags, default=None),
+        rate_per_s=sum(volume[-RATE_S - 1 : -1]) / RATE_S,
+        volume=volume,
+        lines=timeline.lines,
+        evicted=0,
+        evicted_through_ms=None,
+        events=timeline.lines,
+        duplicates=0,
+        late=tape.late(at_ms),
+        repaired=tape.repaired(at_ms),
+        unconfirmed=tape.unconfirmed(at_ms),
+        altered=altered,
+    )
+
+
+def _provisional(timeline: Timeline, through: int | None) -> int:
+    if through is None:
+        return timeline.lines
+    return len(timeline) - timeline.index_of(time_key(through + 1))
+
+
+def _target_status(
+    number: int, target: RecordedTarget, rules: Sequence[Rule], at_ms: int
+) -> TargetStatus:
+    states = _until(target.states, [one.at_ms for one in target.states], at_ms)
+    verified = _until(target.verified, [one for one, _ in target.verified], at_ms)
+    upstream = _until(target.upstream, [one for one, _, _ in target.upstream], at_ms)
+    marks = _until(target.marks, [one.scanned_at_ms for one in target.marks], at_ms)
+    seconds = _until(target.seconds, [one.at_ms for one in target.seconds], at_ms)
+    connections = _until(target.connections, [one.at_ms for one in target.connections], at_ms)
+    own = [one for one in rules if one.target == number]
+    state: TargetState = states[-1].state if states else "ended"
+    _, code, reason = upstream[-1] if upstream else (0, "", "")
+    is_named = code in _UPSTREAM
+    lag = seconds[-1].lag_ms if seconds and at_ms - seconds[-1].at_ms < RATE_S * 1_000 else None
+    unequal = tuple(_unequal(number, one) for one in own if one.kind == "unequal" and _is_open(one))
+    return TargetStatus(
+        target=number,
+        name=target.name or target.group or target.url,
+        url=target.url,
+        group=target.group,
+        pattern=target.pattern,
+        state=state,
+        state_since_ms=states[-1].at_ms if states else at_ms,
+        detail=states[-1].detail if states else "",
+        attempt=0,
+        retry_at_ms=None,
+        progress=None,
+        epoch=connections[-1].epoch if connections else None,
+        after=None,
+        head_seq=None,
+        generation=len(connections),
+        since_ms=target.since_ms,
+        complete_through_ms=verified[-1][1] if verified else None,
+        provisional=0,
+        missing=sum(one.missing for one in unequal),
+        unequal=unequal,
+        gaps=tuple(_gap(number, one) for one in own if one.kind == "gap"),
+        lost=tuple(
+            LostRange(number, one.from_ms, one.through_ms or one.from_ms, one.reason)
+            for one in own
+            if one.kind == "lost"
+        ),
+        events=0,
+        unconfirmed=0,
+        duplicates=0,
+        late=0,
+        repaired=0,
+        marks=len(marks),
+        marks_unequal=sum(not one.equal for one in marks),
+        last_mark=marks[-1] if marks else None,
+        malformed=0,
+        upstream=cast("UpstreamState", code) if is_named else None,
+        upstream_lag_ms=None,
+        lag_ms=lag,
+        rate_per_s=0.0,
+        ends=tuple(target.ends) if any(one.kind == "end" for one in own) else (),
+        history=tuple(states[-HISTORY_MAX:]),
+        outages=_outages(target, at_ms),
+        connections=tuple(connections[-HISTORY_MAX:]),
+        upstream_code="" if is_named else code,
+        upstream_reason="" if is_named else reason,
+    )
+
+
+def _outages(target: RecordedTarget, at_ms: int) -> tuple[ConnectionOutage, ...]:
+    """The outages that had begun, those of the moment without their end."""
+    begun = [one for one in target.outages if one.began_ms <= at_ms][-HISTORY_MAX:]
+    return tuple(
+        one
+        if one.ended_ms is not None and one.ended_ms <= at_ms
+        else ConnectionOutage(one.began_ms, None, one.code, one.reason, None, None)
+        for one in begun
+    )
+
+
+def _is_open(rule: Rule) -> bool:
+    return rule.state != "verified"
+
+
+def _unequal(number: int, rule: Rule) -> UnequalRange:
+    through = rule.from_ms if rule.through_ms is None else rule.through_ms
+    return UnequalRange(number, rule.from_ms, through, rule.count or 0, final=True)
+
+
+def _gap(number: int, rule: Rule) -> GapStatus:
+    through = rule.from_ms if rule.through_ms is None else rule.through_ms
+    state = cast("GapState", rule.state or "suspected")
+    return GapStatus(number, "", rule.from_ms, through, state, rule.reason, rule.count or 0)
+
+
+def _until(entries: Sequence[_T], times: Sequence[int], at_ms: int) -> Sequence[_T]:
+    """The entries through a moment."""
+    return entries[: bisect_right(times, at_ms)]

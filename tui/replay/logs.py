@@ -1,0 +1,139 @@
+"""Finds time, message and log stream in the lines of other tools' NDJSON logs. Pure.
+
+The whole line is the message: the screen shows the structure of it. Objects that are events of
+CloudWatch themselves, such as those of ``tail --output json`` or the AWS CLI, are shown as events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from wire.limits import ID_DIGITS_MAX, TIMESTAMP_MAX
+from wire.messages import Origin
+
+TIME_NAMES: Final = (
+    "@timestamp", "timestamp", "time", "ts", "@t", "datetime", "date", "asctime", "eventtime",
+)  # fmt: skip
+"""Names of the field with the time, in lower case, the most certain first."""
+
+STREAM_NAMES: Final = (
+    "log_stream", "logstreamname", "logstream", "stream", "service", "logger", "hostname",
+)  # fmt: skip
+"""Names of the field that tells one source of lines from another, in lower case."""
+
+_SECONDS_MAX: Final = 100_000_000_000
+"""A smaller number is in seconds: as ms it would be before March 1973."""
+
+_UNIT: Final = 1_000
+"""Factor from seconds to ms, to µs, to ns."""
+
+_ORIGINS: Final = ("live", "backfill", "repair")
+
+decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class LogLine(NamedTuple):
+    """What a line says.
+
+    Attributes:
+        id: CloudWatch's event id; empty if the line is no event.
+        stream: The log stream or the like; empty if it names none.
+        group: The log group, likewise.
+    """
+
+    timestamp: int
+    message: str
+    stream: str = ""
+    group: str = ""
+    id: str = ""
+    ingestion_time: int | None = None
+    origin: Origin = "live"
+
+
+def parse_log_line(text: str) -> LogLine:
+    """Return what a line says.
+
+    Raises:
+        ValueError: It is no JSON object, or has no time.
+    """
+    try:
+        fields = decode_object(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        msg = "it is not a JSON object"
+        raise ValueError(msg) from error
+    named = {name.lower(): value for name, value in fields.items()}
+    found = [named[name] for name in TIME_NAMES if named.get(name) is not None]
+    if not found:
+        msg = "it has no time in a field ts, time, timestamp or @timestamp"
+        raise ValueError(msg)
+    timestamp = next((one for one in map(millis_of, found) if one is not None), None)
+    if timestamp is None:
+        msg = f"{str(found[0])[:40]!r} is not a time: give ISO 8601, or seconds or ms since 1970"
+        raise ValueError(msg)
+    stream = next((str(named[one]) for one in STREAM_NAMES if named.get(one)), "")
+    event = _event_of(named, timestamp, stream)
+    return event or LogLine(timestamp, text, stream)
+
+
+def millis_of(value: object) -> int | None:
+    """A time as ms since the Unix epoch; None if the value is no time.
+
+    Numbers are seconds, ms, µs or ns, by their size. A text without a zone is in UTC.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        with contextlib.suppress(ValueError):
+            value = float(text) if "." in text or "e" in text.lower() else int(text)
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _from_number(value)
+    return _from_text(value.strip()) if isinstance(value, str) else None
+
+
+def _from_number(value: float) -> int | None:
+    if not 0 <= value < _SECONDS_MAX * _UNIT**3:  # False for NaN, too
+        return None
+    limit = _SECONDS_MAX
+    scale: float = _UNIT
+    while value >= limit:
+        limit, scale = limit * _UNIT, scale / _UNIT
+    found = int(value * scale) if scale >= 1 else int(value // round(1 / scale))
+    return found if found <= TIMESTAMP_MAX else None
+
+
+def _from_text(text: str) -> int | None:
+    try:
+        at = datetime.fromisoformat(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        found = int(at.timestamp() * 1_000 + 0.5)
+    except (ValueError, OverflowError):
+        return None
+    return found if found >= 0 else None
+
+
+def _event_of(named: Mapping[str, Any], timestamp: int, stream: str) -> LogLine | None:
+    """The event of CloudWatch that an object is; None if it is another one."""
+    name = named.get("id", named.get("eventid"))
+    message = named.get("message")
+    if not (isinstance(name, str) and isinstance(message, str) and stream):
+        return None
+    if not (name.isascii() and name.isdigit() and len(name) <= ID_DIGITS_MAX):
+        return None
+    group = named.get("log_group")
+    ingested = named.get("ingestion_time", named.get("ingestiontime"))
+    origin = named.get("origin")
+    return LogLine(
+        timestamp,
+        message,
+        stream,
+        group if isinstance(group, str) else "",
+        name,
+        ingested if type(ingested) is int and 0 <= ingested <= TIMESTAMP_MAX else None,
+        cast("Origin", origin) if origin in _ORIGINS else "live",
+    )
