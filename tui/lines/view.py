@@ -205,9 +205,11 @@ class MatchingRows:
 
     def _note_removed(self, change: Change) -> None:
         """Test rows again that come back below all others, after a replay has gone back."""
-        for low, high in reversed(change.removed):
+        for low, high in change.removed:
             if low <= self._last <= high:
-                self._last = low - 1
+                below = self._timeline.index_of(low)
+                self._last = self._timeline.row(below - 1).key if below else -1
+                return
 
     def _untested(self, change: Change) -> list[Row]:
         """The rows of a change that no step has tested or will test, each once."""

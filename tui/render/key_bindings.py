@@ -254,8 +254,8 @@ def textual_bindings() -> list[BindingType]:
 
 
 def sections(*, with_simulator: bool, in_replay: bool = False) -> dict[str, list[KeyEntry]]:
-    """The entries that work, by heading, in the order of the table."""
-    found: dict[str, list[KeyEntry]] = {}
+    """The entries that work, by heading, in the order of the table; those of a replay first."""
+    found: dict[str, list[KeyEntry]] = {REPLAY: []} if in_replay else {}
     for key in available(with_simulator=with_simulator, in_replay=in_replay):
         found.setdefault(key.section, []).append(key)
     return found

@@ -70,17 +70,18 @@ def playback(player: PlayerStatus, zone: tzinfo = UTC, *, ascii_only: bool = Fal
     return chunks
 
 
-def as_recorded(chunks: Sequence[Chunk], *, is_record: bool, first: str) -> list[Chunk]:
-    """Chunks of a recorded status, said to be that; a log that is no record has no status."""
-    if not is_record:
-        return [chunk(first, "muted")]
+def as_recorded(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Chunks of a recorded status, said to be that, in colours that claim nothing of now."""
     calm = [
         msgspec.structs.replace(
             one, parts=tuple((text, _CALM_ROLES.get(role, role)) for text, role in one.parts)
         )
         for one in chunks
     ]
-    return [chunk("as recorded:", "muted"), *calm]
+    if not calm:
+        return []
+    first_parts = (("as recorded: ", "muted"), *calm[0].parts)
+    return [msgspec.structs.replace(calm[0], parts=first_parts), *calm[1:]]
 
 
 def _whole(ms: int) -> int:

@@ -2,6 +2,6 @@
 
 Reading, tape, playback and status are pure; the engine loads a file and moves along it.
 
-Faces: engine, reading.
+Faces: engine, reading, recording.
 May import: tui.output, tui.render, tui.client, tui.lines, common, wire.
 """

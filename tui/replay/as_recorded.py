@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, TypeVar, cast
 
-from tui.client.history import verified_through
 from tui.client.status import (
     STATE_ORDER,
     ConnectionOutage,
@@ -20,6 +19,7 @@ from tui.client.status import (
 from tui.lines.rows import Rule, time_key
 from tui.lines.timeline import Timeline
 from tui.replay.recording import RecordedTarget, Recording
+from tui.replay.tape import Tape
 from wire.messages import GapState, UpstreamState
 
 VOLUME_S: Final = 60
@@ -38,12 +38,14 @@ _T = TypeVar("_T")
 
 def status_at(recording: Recording, timeline: Timeline, at_ms: int) -> Status:
     """Return the status at a moment; the timeline shows the rows of that moment."""
-    rules = recording.tape.rules(at_ms)
-    targets = tuple(
-        _target_status(number, one, rules, at_ms) for number, one in enumerate(recording.targets)
-    )
     tape = recording.tape
-    through = verified_through([one.complete_through_ms for one in targets], ())
+    rules = tape.rules(at_ms)
+    targets = tuple(
+        _target_status(number, one, rules, at_ms, tape)
+        for number, one in enumerate(recording.targets)
+    )
+    known = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
+    through = min(known) if known and len(known) == len(targets) else None
     volume = tape.by_second(at_ms, VOLUME_S)
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
     altered = sum(text.timestamp <= at_ms for text in recording.altered.values())
@@ -65,9 +67,9 @@ def status_at(recording: Recording, timeline: Timeline, at_ms: int) -> Status:
         evicted_through_ms=None,
         events=timeline.lines,
         duplicates=0,
-        late=tape.late(at_ms),
-        repaired=tape.repaired(at_ms),
-        unconfirmed=tape.unconfirmed(at_ms),
+        late=sum(one.late for one in targets),
+        repaired=sum(one.repaired for one in targets),
+        unconfirmed=sum(one.unconfirmed for one in targets),
         altered=altered,
     )
 
@@ -79,7 +81,7 @@ def _provisional(timeline: Timeline, through: int | None) -> int:
 
 
 def _target_status(
-    number: int, target: RecordedTarget, rules: Sequence[Rule], at_ms: int
+    number: int, target: RecordedTarget, rules: Sequence[Rule], at_ms: int, tape: Tape
 ) -> TargetStatus:
     states = _until(target.states, [one.at_ms for one in target.states], at_ms)
     verified = _until(target.verified, [one for one, _ in target.verified], at_ms)
@@ -120,11 +122,11 @@ def _target_status(
             for one in own
             if one.kind == "lost"
         ),
-        events=0,
-        unconfirmed=0,
+        events=tape.count("all", number, at_ms),
+        unconfirmed=tape.count("unconfirmed", number, at_ms),
         duplicates=0,
-        late=0,
-        repaired=0,
+        late=tape.count("late", number, at_ms),
+        repaired=tape.count("repair", number, at_ms),
         marks=len(marks),
         marks_unequal=sum(not one.equal for one in marks),
         last_mark=marks[-1] if marks else None,

@@ -10,12 +10,16 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from tui.lines.rows import Line, Row, Rule
 
 SLICE_STEPS: Final = 2_000
 """Rows put on or taken off at once: a few milliseconds, so that keys are answered in between."""
+
+
+Kind = Literal["all", "late", "repair", "unconfirmed"]
+"""Lines that are counted: all, late ones, those that only a scan found, unconfirmed ones."""
 
 
 class Move(NamedTuple):
@@ -43,7 +47,8 @@ class Tape:
         known: dict[int, int] = {}
         self._rows: list[Row] = []
         self._times = array("q")
-        self._late, self._repaired, self._unconfirmed = array("q"), array("q"), array("q")
+        self._moments: dict[tuple[Kind, int], array[int]] = {}
+        """When the lines of a kind and target came."""
         self._versions: dict[int, list[int]] = {}
         """Places on the tape of each rule, and of lines that changed, by key."""
         self.duplicates = 0
@@ -61,7 +66,7 @@ class Tape:
             else:
                 self._versions.setdefault(row.key, [first]).append(place)
             if not isinstance(row, Rule) and row.era < 0:
-                self._unconfirmed.append(at_ms)
+                self._note("unconfirmed", row.target, at_ms)
             self._rows.append(row)
             self._times.append(at_ms)
 
@@ -83,17 +88,9 @@ class Tape:
         """When the last row came; None without rows."""
         return self._times[-1] if self._times else None
 
-    def late(self, at_ms: int) -> int:
-        """Number of late lines that had come."""
-        return bisect_right(self._late, at_ms)
-
-    def repaired(self, at_ms: int) -> int:
-        """Number of lines that only a scan had found."""
-        return bisect_right(self._repaired, at_ms)
-
-    def unconfirmed(self, at_ms: int) -> int:
-        """Number of lines that were unconfirmed."""
-        return bisect_right(self._unconfirmed, at_ms)
+    def count(self, kind: Kind, target: int, at_ms: int) -> int:
+        """Number of lines of a kind and target that had come."""
+        return bisect_right(self._moments.get((kind, target), ()), at_ms)
 
     def rows_through(self, at_ms: int) -> int:
         """Number of rows that had come or changed."""
@@ -140,7 +137,11 @@ class Tape:
         return self._rows[places[at - 1]] if at else None
 
     def _count(self, at_ms: int, line: Line) -> None:
+        self._note("all", line.target, at_ms)
         if line.late_ms:
-            self._late.append(at_ms)
+            self._note("late", line.target, at_ms)
         if line.origin == "repair":
-            self._repaired.append(at_ms)
+            self._note("repair", line.target, at_ms)
+
+    def _note(self, kind: Kind, target: int, at_ms: int) -> None:
+        self._moments.setdefault((kind, target), array("q")).append(at_ms)

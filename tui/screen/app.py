@@ -160,18 +160,10 @@ class ViewerApp(ThemedApp):
         self._navigation = Navigation(
             view, self.log_view, bookmarks, bookmarks_path, show, run, now, engine.older
         )
-        self._playing = Playing(
-            player,
-            self.log_view,
-            show,
-            lambda: self.display_zone,
-            ascii_only=palette.ascii_only,
-        )
+        self._playing = self._make_playing(player)
         self._columns = Columns(self.log_view, self._column_bar, columns, show)
         self._saver = Saver(engine, self.log_view, show, run, lambda: self.display_zone)
-        self._side_panel = SidePanel(
-            palette, engine, self._filter_by_value, self.log_view.current, clock, self._zone
-        )
+        self._side_panel = self._make_side_panel()
         self._streams_panel = StreamsPanel(
             palette, engine.timeline, self._search, run, strips.streams
         )
@@ -219,6 +211,26 @@ class ViewerApp(ThemedApp):
         self.action_structure = self.log_view.toggle_structure
         self.action_extend = self.log_view.extend_selection
         self.action_leave = self.exit
+
+    def _make_playing(self, player: Player | None) -> Playing:
+        return Playing(
+            player,
+            self.log_view,
+            self.show_message,
+            lambda: self.display_zone,
+            ascii_only=self._palette.ascii_only,
+        )
+
+    def _make_side_panel(self) -> SidePanel:
+        return SidePanel(
+            self._palette,
+            self._engine,
+            self._filter_by_value,
+            self.log_view.current,
+            self._clock,
+            self._zone,
+            in_replay=self._playing.is_on,
+        )
 
     def _make_strips(self, is_bookmarked: Callable[[int], bool]) -> StripCache:
         columns = ColumnLayout(zone=self._zone, ascii_only=self._palette.ascii_only)
@@ -288,6 +300,9 @@ class ViewerApp(ThemedApp):
     def _collect_change(self, change: Change) -> None:
         self._pending = self._pending.then(change)
         self._frames.resume()
+        if change.removed and self._playing.is_on:
+            # Rows that a replay takes out may come back: as one change both would be lost.
+            self._draw_frame()
 
     def _draw_frame(self) -> None:
         """Apply every change since the last frame."""

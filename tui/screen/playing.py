@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from typing import Final
 
 from tui.client.status import Status
 from tui.render import status_text, units
 from tui.render.replay_text import as_recorded, playback
+from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.units import MomentError, parse_moment
 from tui.screen.ports import Player, ShowMessage
 from tui.screen.widgets.log_view import LogView
 
-NOT_VERIFIED = "a log file: nothing is known of gaps"
+NOT_VERIFIED: Final = "a log file: nothing in it says whether lines are missing"
 
 
 class Playing:
@@ -115,8 +117,13 @@ class Playing:
         player = self._player.player
         chunks = playback(player, self._zone(), ascii_only=self._ascii_only)
         if player.is_record and not player.is_loading:
-            state = status_text.connection(status, now_ms, ascii_only=self._ascii_only)
-            chunks += as_recorded(state, is_record=True, first="")
+            # Without attempts and waits, which a record does not contain.
+            badge = status_text.connection(status, now_ms, ascii_only=self._ascii_only)[0]
+            chunks += as_recorded([badge])
+            details = [one.detail for one in status.targets if one.state == status.state]
+            if details and details[0]:
+                text = harmless(details[0], ascii_only=self._ascii_only)
+                chunks.append(chunk(text, "muted", 3))
         return chunks
 
     def completeness(self, chunks: Sequence[Chunk]) -> list[Chunk]:
@@ -126,4 +133,4 @@ class Playing:
         player = self._player.player
         if player.is_loading:
             return [chunk("loading", "muted")]
-        return as_recorded(chunks, is_record=player.is_record, first=NOT_VERIFIED)
+        return as_recorded(chunks) if player.is_record else [chunk(NOT_VERIFIED, "muted")]

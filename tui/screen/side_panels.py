@@ -191,6 +191,10 @@ _HINT: Final = "Tab, then arrows scroll; Esc closes"
 _VALUES_HINT: Final = "Tab, then f only this, x without; Esc closes"
 
 
+AS_RECORDED: Final = "as recorded, at this moment of the replay"
+"""Above the connections of a replay, which are not those of now."""
+
+
 class SidePanel:
     """The details of a line, or the state of the connections, in one pane."""
 
@@ -202,8 +206,11 @@ class SidePanel:
         current: Callable[[], Row | None],
         clock: Callable[[], int],
         zone: tzinfo,
+        *,
+        in_replay: bool = False,
     ) -> None:
         self.pane = TextPane(palette, id="pane", choose=choose)
+        self._in_replay = in_replay
         self.pane.border_subtitle = _HINT
         self.pane.display = False
         self._content: Topic | None = None
@@ -243,6 +250,8 @@ class SidePanel:
                 self._zone,
                 focus=None if row is None else row.target,
             )
+            if self._in_replay:
+                text = [[(AS_RECORDED, "warn")], [], *text]
             self.pane.show(content, text, from_top=from_top)
             return
         detail = self._detail()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from textual.binding import Binding
 
 from tests.support.fake_engine import FakeEngine
@@ -9,10 +10,11 @@ from tui.render import key_bindings
 from tui.screen.app import ViewerApp
 
 
-def test_no_key_does_two_things() -> None:
+@pytest.mark.parametrize("mode", ["live", "replay"])
+def test_no_key_does_two_things(mode: str) -> None:
     keys = Counter(
         name
-        for key in key_bindings.KEYS
+        for key in key_bindings.available(with_simulator=True, in_replay=mode == "replay")
         for action in key.actions
         for name in action.keys.split(",")
     )

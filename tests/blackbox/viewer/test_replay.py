@@ -1,0 +1,154 @@
+"""``gapless replay`` as a command: what a record has, it prints and shows."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes.gapless_processes import WAIT_S, clean_environment
+from tests.support.pseudo_terminal import TerminalProcess
+from tests.support.viewer.recordings import Entry, header, incident, write
+
+LINES = 100_000
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[Entry]:
+    """A minute of 100,000 lines, with an outage and a gap."""
+    few = incident(60)
+    events = [
+        few[1 + number * 60 // LINES]
+        | {
+            "seq": number,
+            "id": str(10**55 + number),
+            "message": f"line-{number} level={number % 7}",
+        }
+        for number in range(LINES)
+    ]
+    return [few[0], *events, *few[61:]]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> Path:
+    return write(tmp_path_factory.mktemp("replay") / "big.ndjson", entries)
+
+
+def run(state: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "gapless", "replay", *arguments],
+        input=stdin,
+        capture_output=True,
+        env=clean_environment(state),
+        timeout=WAIT_S,
+        check=False,
+    )
+
+
+def messages(printed: bytes) -> list[str]:
+    return [json.loads(line)["message"] for line in printed.splitlines()]
+
+
+def test_all_lines_are_printed_in_the_order_of_the_record(
+    tmp_path: Path, record: Path, entries: list[Entry]
+) -> None:
+    found = run(tmp_path, str(record), "--output", "json")
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert messages(found.stdout) == [one["message"] for one in entries if one["type"] == "event"]
+
+
+def test_filters_select_lines(tmp_path: Path, record: Path) -> None:
+    found = run(tmp_path, str(record), "--output", "raw", "--grep", "level=3", "--exclude", "1")
+    expected = [
+        f"line-{number} level=3"
+        for number in range(LINES)
+        if number % 7 == 3 and "1" not in f"line-{number} level=3"
+    ]
+    assert found.stdout.decode().splitlines() == expected
+
+
+def test_a_truncated_record_is_printed_as_far_as_it_goes(tmp_path: Path, record: Path) -> None:
+    data = record.read_bytes()[:1_000_000]
+    found = run(tmp_path, "-", "--output", "json", stdin=data)
+    assert messages(found.stdout) == [json.loads(one)["message"] for one in data.split(b"\n")[1:-1]]
+    assert found.returncode == 0
+    assert b"standard input: truncated: shown as far as it goes" in found.stderr
+
+
+@pytest.mark.parametrize("speed", ["1", "100", "max"])
+def test_the_screen_plays_a_record(tmp_path: Path, record: Path, speed: str) -> None:
+    with TerminalProcess("replay", str(record), "--speed", speed, state=tmp_path) as terminal:
+        terminal.wait_for("REPLAY")
+        terminal.wait_for("of 60 s" if speed != "100" else "REPLAY at its end")
+        terminal.press("}")
+        terminal.wait_for("REPLAY at its end")
+        terminal.wait_for("line-99999")
+        terminal.wait_for("as recorded:")
+        terminal.press("flevel=0\r")
+        terminal.wait_for("14,286 of 100,000 lines")
+        terminal.press("q")
+        assert terminal.popen.wait(WAIT_S) == 0
+
+
+def test_a_pipe_is_played_with_keys_from_the_terminal(tmp_path: Path) -> None:
+    path = write(tmp_path / "log", [{"ts": 1_700_000_000 + at, "msg": f"m{at}"} for at in range(9)])
+    command = f"cat {path} | {shlex.quote(sys.executable)} -m gapless replay -"
+    program = ("-c", "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])", command)
+    with TerminalProcess(state=tmp_path, program=program) as terminal:
+        terminal.wait_for("m8")
+        terminal.press("q")
+        assert terminal.popen.wait(WAIT_S) == 0
+
+
+MALFORMED = {
+    "empty": (b"", "nothing in standard input can be replayed (it is empty)"),
+    "blank": (b"\n\n", "nothing in standard input can be replayed (it is empty)"),
+    "text": (b"hello\n", "(line 1: it is not a JSON object)"),
+    "second line": (b"\nhello\n", "(line 2: it is not a JSON object)"),
+    "no time": (b'{"msg": "x"}\n', "(line 1: it has no time in a field ts, time, "),
+    "not a time": (b'{"ts": "noon"}\n', "(line 1: 'noon' is not a time: give ISO 8601"),
+    "list": (b"[1]\n", "(line 1: it is not a JSON object)"),
+    "binary": (bytes(range(256)) * 9, "it is not a JSON object"),
+    "gzip": (b"\x1f\x8b\x08\x00xxxx\n", "is compressed: gunzip -c"),
+    "cut header": (b'{"type": "record", "vers', "it is not a JSON object"),
+    "deep": (b"[" * 200_000 + b"\n", "it is not a JSON object"),
+    "later version": (
+        json.dumps(header(version=9)).encode() + b"\n",
+        "it is a record of version 9: install a later gapless",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_file_without_anything_usable_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    data, reason = MALFORMED[name]
+    found = run(tmp_path, "-", "--output", "json", stdin=data)
+    error = found.stderr.decode()
+    assert (found.returncode, found.stdout) == (2, b"")
+    assert reason in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["/nowhere/x.ndjson"], "does not exist"),
+        (["/"], "Is a directory"),
+        (["-", "--speed", "0"], "give a number from 1 to 100, or max"),
+        (["-", "--speed", "101"], "give a number from 1 to 100, or max"),
+        (["-", "--speed", "nan"], "give a number from 1 to 100, or max"),
+        (["-", "--speed", "fast"], "give a number from 1 to 100, or max"),
+        ([], "Missing argument"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_the_remedy(
+    tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    found = run(tmp_path, *arguments)
+    assert found.returncode == 2
+    assert reason in found.stderr.decode()
