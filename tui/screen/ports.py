@@ -7,17 +7,18 @@ and ``Controls``.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from tui.client.refetch import LineRefetcher, OlderLines
-from tui.client.status import Status
-from tui.client.target import LineSource
-from tui.lines.rows import Change, Line
-from tui.lines.timeline import Timeline
-from tui.render.replay_text import PlayerStatus
-from wire.messages import AlteredText
+if TYPE_CHECKING:  # commands import this module, and must start fast
+    from tui.client.refetch import LineRefetcher, OlderLines
+    from tui.client.status import Status
+    from tui.client.target import LineSource
+    from tui.lines.rows import Change, Line
+    from tui.lines.timeline import Timeline
+    from tui.render.replay_text import PlayerStatus
+    from wire.messages import AlteredText
 
 
 class ShownEngine(Protocol):

@@ -54,6 +54,12 @@ def test_every_key_is_shown_as_it_is_written() -> None:
         "right": "→",
         "colon": ":",
         "apostrophe": "'",
+        "less_than_sign": "<",
+        "greater_than_sign": ">",
+        "left_curly_bracket": "{",
+        "right_curly_bracket": "}",
+        "left_square_bracket": "[",
+        "right_square_bracket": "]",
     }
     for key in key_bindings.KEYS:
         for action in key.actions:
