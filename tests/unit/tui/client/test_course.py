@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.support.fake_engine import EPOCH_MS, make_line
+from tests.support.viewer.server_messages import line
 from tui.client.course import SECONDS_MAX, Course
 from tui.lines.rows import Line
 
@@ -90,3 +92,22 @@ def test_only_changes_are_noted() -> None:
         (2, "throttled"),
         (4, "ok"),
     ]
+
+
+def test_the_arrival_of_a_line_is_known_by_its_seq_while_seqs_ascend() -> None:
+    course = Course()
+    course.count_lines([line(1, seq=11), line(2, seq=13)], 1_000)
+    course.count_lines([line(3, seq=20)], 2_000)
+    course.count_lines([line(4, seq=5)], 3_000)
+    found = {seq: course.arrived_ms(line(9, seq=seq)) for seq in (5, 11, 13, 14, 20, 21)}
+    assert found == {5: None, 11: 1_000, 13: 1_000, 14: None, 20: 2_000, 21: None}
+
+
+def test_arrivals_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.client.course.ARRIVALS_MAX", 10)
+    course = Course()
+    for seq in range(1, 101):
+        course.count_lines([line(1, seq=seq)], seq)
+    kept = [seq for seq in range(1, 101) if course.arrived_ms(line(1, seq=seq)) == seq]
+    assert 10 <= len(kept) < 20
+    assert kept == list(range(101 - len(kept), 101))

@@ -349,7 +349,7 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
         write_record(path, engine)
         write_record(path, engine)
     every = [json.loads(line) for line in path.read_bytes().splitlines()]
-    course = ("connection", "outage", "state", "second", "verified", "upstream")
+    course = ("connection", "outage", "state", "second", "verified", "upstream", "rule")
     rows = [row for row in every if row["type"] not in course]
     assert [row["type"] for row in rows] == [
         "record", "event", "event", "event", "mark", "mark", "gap", "gap", "lost", "status",
@@ -358,8 +358,12 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
     assert states[-1] == "live"
     assert sum(row["lines"] for row in every if row["type"] == "second") == 3
     assert [row["through"] for row in every if row["type"] == "verified"][-2:] == [3_000, None]
+    rules = [(row["kind"], row["state"]) for row in every if row["type"] == "rule"]
+    assert ("gap", "repairing") in rules
+    assert [kind for kind, _ in rules if kind == "lost"] == ["lost"]
     header, status = rows[0], rows[-1]
     assert header["version"] == 1
+    assert all(header["began"] <= row["arrived"] <= status["ended"] for row in rows[1:4])
     assert header["targets"] == [
         {
             "name": "/group",
