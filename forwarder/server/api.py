@@ -1,9 +1,10 @@
 """The HTTP API: makes every response, and decides which viewers may connect. Pure.
 
-There is no socket, and the time is an argument. A response is made by a generator that yields now
-and then, so that a page of ten thousand events does not delay other connections. It yields a
-``StepRequest`` where something must be done before it can go on: bodies fetched again, a log group
-started, the account's log groups listed. None is yielded before the token has been checked.
+There is no socket, the time is an argument, and the only file is the API's own description. A
+response is made by a generator that yields now and then, so that a page of ten thousand events does
+not delay other connections. It yields a ``StepRequest`` where something must be done before it can
+go on: bodies fetched again, a log group started, the account's log groups listed. None is yielded
+before the token has been checked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlencode
 
@@ -39,6 +41,8 @@ LOGS_PATH: Final = "/v1/logs"
 TAIL_PATH: Final = "/v1/tail"
 GROUPS_PATH: Final = "/v1/groups"
 JSON: Final = "application/json"
+OPENAPI: Final = Path(__file__).with_name("openapi.json")
+"""Describes every request and response of this API, for tools that make clients and tests."""
 
 _Result = TypeVar("_Result")
 
@@ -159,6 +163,7 @@ class Api:
             GROUPS_PATH: self._groups,
             "/v1/forwarder": self._forwarder,
             "/v1/viewers": self._viewers,
+            "/v1/openapi.json": self._openapi,
             "/metrics": self._metrics,
             TAIL_PATH: self._tail,
         }
@@ -408,6 +413,11 @@ class Api:
         hubs = self._covered(authorization)
         records = [viewer.record(now_ms) for hub in hubs for viewer in hub.viewers]
         return ApiResponse(HTTPStatus.OK, encode(records))
+
+    def _openapi(self, _query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
+        self._check(authorization, None)
+        yield None
+        return ApiResponse(HTTPStatus.OK, OPENAPI.read_bytes())
 
     def _metrics(self, _query: str, authorization: str | None, _now_ms: int) -> ResponseSteps:
         yield None

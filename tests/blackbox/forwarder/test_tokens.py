@@ -47,6 +47,7 @@ ASKED: Final = (
     "/v1/executions",
     "/v1/groups",
     "/v1/viewers",
+    "/v1/openapi.json",
     "/metrics",
     "/v1/tail",
     f"/v1/logs?group={GROUP}",
