@@ -70,7 +70,10 @@ _ZERO_WIDTH_CHAR: Final = re.compile(f"[{_ZERO_WIDTH}]")
 _BARE_MARKS: Final = re.compile(f"^(?=[{_ZERO_WIDTH}])", re.MULTILINE)
 _MARKS_BEYOND: Final = re.compile(f"([{_ZERO_WIDTH}]{{{MARKS_MAX}}})([{_ZERO_WIDTH}]+)")
 _CELLS_APART: Final = re.compile(r"[^\t\n]+|\t+|\n")
+_SGR: Final = re.compile(COLOUR_CODE)
 _SGR_PARAMETERS_MAX: Final = 32
+_CODE_CHARS_MAX: Final = 16 << 10
+"""Characters of colour codes that are read beside a text; more would make a screen slow."""
 _REPLACEMENTS_MAX: Final = 1 << 16
 _FILLER: Final = "\0"
 
@@ -91,16 +94,35 @@ def segments(
     Args:
         text: The message.
         ascii_only: Whether to show control characters with ASCII only.
-        chars_max: Characters of ``text`` to read.
+        chars_max: Characters of ``text`` to read, apart from colour codes.
         cells_max: Cells after which to stop; the last segment may go beyond them.
         newlines_max: Newlines after which to stop.
     """
     if chars_max is not None:
+        if "\x1b" in text[:chars_max]:
+            chars_max = _chars_with_codes(text, chars_max)
         text = text[: chars_max + len("\r\n")]
     text = _without_last_newline(text)[:chars_max]
     if text.isascii() and text.isprintable():
         return [(text, MESSAGE)] if text else []
     return _Writer(ascii_only=ascii_only).write(text, cells_max, newlines_max)
+
+
+def _chars_with_codes(text: str, chars_max: int) -> int:
+    """Count the characters of a beginning of ``text`` with ``chars_max`` beside its colour codes.
+
+    Colour codes take no cells: many of them would leave a row blank although text follows, and
+    a limit inside of one would show its half as text.
+    """
+    end, left = 0, chars_max
+    for code in _SGR.finditer(text[: chars_max + 2 * _CODE_CHARS_MAX]):
+        if code.start() - end >= left:
+            break
+        left -= code.start() - end
+        if code.end() > chars_max + _CODE_CHARS_MAX:
+            return code.start()
+        end = code.end()
+    return end + left
 
 
 def harmless(text: str, *, ascii_only: bool = False) -> str:

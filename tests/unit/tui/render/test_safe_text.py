@@ -168,3 +168,15 @@ def test_roles_of_the_signs() -> None:
 def test_only_the_beginning_of_a_long_text_is_read() -> None:
     assert harmless("x" * 1_000_000) == "x" * 1_000_000
     assert segments("x" * 1_000_000, chars_max=10) == [("x" * 10, MESSAGE)]
+
+
+@pytest.mark.parametrize("codes", [1, 3, 2000])
+def test_colour_codes_do_not_count_as_characters_that_are_read(codes: int) -> None:
+    text = "\x1b[1m" * codes + "abcdef" + "\x1b[31m" + "ghi"
+    for chars_max in range(1, 12):
+        shown = "".join(part for part, _ in segments(text, chars_max=chars_max))
+        assert shown == "abcdefghi"[:chars_max]
+
+
+def test_the_colour_codes_that_are_read_are_bounded() -> None:
+    assert segments("\x1b[1m" * 100_000 + "abc", chars_max=3) == []
