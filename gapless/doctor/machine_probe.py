@@ -45,8 +45,12 @@ def probe_journal(journal: Path | None) -> JournalFacts:
     """
     try:
         folder = _journal_folder(journal)
-    except (GaplessError, OSError) as error:
+    except GaplessError as error:
         return JournalFacts(str(journal or ""), error=str(error))
+    except OSError as error:
+        hint = "name a folder, or a file in one, that you may write in"
+        error_text = f"there can be no journals in {journal} ({error.strerror}): {hint}"
+        return JournalFacts(str(journal or ""), error=error_text)
     mode = stat.S_IMODE(folder.stat().st_mode)
     error_text, trial = "", None
     try:

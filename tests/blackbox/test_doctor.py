@@ -202,6 +202,14 @@ def test_a_full_disk_is_named(diagnose: Diagnose, tmp_path: Path) -> None:
     assert "make room" in found["journal"]["remedy"]
 
 
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/journals"])
+def test_an_impossible_place_for_journals_is_named(diagnose: Diagnose, place: str) -> None:
+    _, found = diagnose("ws://127.0.0.1:1/v1/tail", "--journal", place)
+    assert found["journal"]["state"] == "fail"
+    assert found["journal"]["what"].startswith(f"there can be no journals in {place} (")
+    assert "folder" in found["journal"]["remedy"]
+
+
 def test_blocked_websockets_are_named(diagnose: Diagnose, tmp_path: Path) -> None:
     with (
         scripted_cloudwatch(answer) as cloudwatch,
