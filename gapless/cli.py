@@ -6,6 +6,7 @@ completion are fast.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -138,6 +139,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """Run the ``gapless`` command and exit."""
+    # Python has no stream where the caller closed a descriptor, as `>&-` does. One to nowhere
+    # also takes that descriptor, which a socket would get otherwise.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123 - likewise
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _raise_ended)
@@ -147,9 +152,11 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             # Otherwise Python reports the error again while it shuts down.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if code == EXIT_DONE and _is_unwritten(error):
+                code = _report_unwritten(error)
     sys.exit(code)
 
 
@@ -171,7 +178,21 @@ def _report(error: click.ClickException | GaplessError) -> int:
     return _print_error(text, error.exit_code)
 
 
+def _is_unwritten(error: OSError) -> bool:
+    """Whether there was no room for output; where a file was opened, the error names it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and error.filename is None
+
+
+def _report_unwritten(error: OSError) -> int:
+    return _print_error(
+        f"the output could not be written ({error.strerror}): make room, and run it again",
+        EXIT_FAILURE,
+    )
+
+
 def _report_unexpected(error: Exception) -> int:
+    if isinstance(error, OSError) and _is_unwritten(error):
+        return _report_unwritten(error)
     from common.state import save_traceback  # noqa: PLC0415 - for the rarest of paths
 
     path = save_traceback(error)

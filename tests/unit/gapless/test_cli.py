@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,3 +118,35 @@ def test_shell_completion(shell: str) -> None:
         check=True,
     )
     assert "_GAPLESS_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["scenario", "list"], ["tail", "--help"]])
+def test_output_without_room_is_one_line_with_a_remedy(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gapless", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "GAPLESS_STATE_DIR": str(tmp_path)},
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "gapless: the output could not be written (No space left on device): "
+        "make room, and run it again\n"
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_output_is_no_error(closed: str) -> None:
+    command = f'"$1" -m gapless scenario list {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, "sh", sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
