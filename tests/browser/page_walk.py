@@ -67,7 +67,7 @@ class Walk:
         page.wait_drawn("COMPLETE to")
         self._report(page, "back")
         page.press("F2")
-        page.wait_drawn("Tab changes the page")
+        page.wait_drawn("Tab: page")
         self._report(page, "faults")
         page.press("Escape")
 
@@ -75,7 +75,7 @@ class Walk:
         """A smaller window has fewer rows and columns."""
         page.clear_drawn()
         page.size(*SMALL)
-        page.wait_drawn("following")
+        page.wait_drawn("LIVE")
         self._report(page, "small")
         page.size(*SIZE)
 
