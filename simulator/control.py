@@ -329,10 +329,19 @@ def _body(request: Request, kind: type[_T], bytes_max: int = REQUEST_BYTES_MAX) 
     if (request.content_length or 0) > bytes_max:
         raise RequestEntityTooLarge
     try:
-        return msgspec.json.decode(request.get_data(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.convert(_DECODER.decode(request.get_data()), kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"the body is not as openapi.json has it: {error}"
         raise SimulatorError(msg) from error
+
+
+def _decimal(text: str) -> int | float:
+    """A number with a point or an exponent; JSON Schema takes 3.0 for a whole one."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=_decimal)
 
 
 def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value

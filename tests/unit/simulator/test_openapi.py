@@ -26,6 +26,7 @@ CALLS: Final[list[tuple[str, str, str, object, int]]] = [
     # path in the document, its name or query, method, body, status
     ("/simulator/faults", "", "post", {"type": "disconnect"}, 200),
     ("/simulator/faults", "", "post", {"type": "x"}, 400),
+    ("/simulator/faults", "", "post", b"[" * 60_000, 400),
     ("/simulator/faults", "", "post", HUGE, 413),
     ("/simulator/faults", "", "get", None, 200),
     ("/simulator/faults/{name}", "disconnect", "get", None, 200),
@@ -81,6 +82,11 @@ BODIES: Final[dict[str, list[object]]] = {
         {"type": "disconnect", "name": "x" * 101},
         {"type": "disconnect", "attributes": {"down_ms": "1"}},
         {"type": "disconnect", "attributes": []},
+        {"type": "disconnect", "attributes": {"down_ms": 3.0}},
+        {"type": "disconnect", "attributes": {"down_ms": 3.5}},
+        {"type": "disconnect", "attributes": {"down_ms": -1}},
+        {"type": "disconnect", "attributes": {"delay_ms": 1}},
+        {"type": "throttle", "attributes": {"down_ms": 1}},
         {"type": "disconnect", "schedule": {"for_ms": -1}},
         {"type": "disconnect", "schedule": {"for_ms": 86_400_001}},
         {"type": "disconnect", "schedule": {"every_ms": -1}},
@@ -105,6 +111,8 @@ BODIES: Final[dict[str, list[object]]] = {
         {"speed": 101},
         {"seed": -1},
         {"seed": "1"},
+        {"seed": 200.0},
+        {"seed": 200.5},
         {"more": 1},
         1,
     ],
@@ -223,8 +231,27 @@ def test_bodies_are_taken_as_it_says(client: Client, path: str, body: object) ->
     assert (answer.status_code == 200) == check(schema, body), answer.get_data(as_text=True)
 
 
-def test_it_names_every_fault() -> None:
-    assert DOC["components"]["schemas"]["FaultRequest"]["properties"]["type"]["enum"] == [*FAULTS]
+def test_it_names_every_fault_with_its_attributes() -> None:
+    said = {
+        one["properties"]["type"]["const"]: (one["description"], one["properties"]["attributes"])
+        for one in DOC["components"]["schemas"]["FaultRequest"]["oneOf"]
+    }
+    assert list(said) == [*FAULTS]
+    for name, kind in FAULTS.items():
+        attributes = {
+            one.name: {
+                "type": "integer",
+                "minimum": one.minimum,
+                "maximum": one.maximum,
+                "default": one.default,
+                "description": one.meaning,
+            }
+            for one in kind.attributes
+        }
+        assert said[name] == (
+            kind.describe()["meaning"],
+            {"type": "object", "properties": attributes, "additionalProperties": False},
+        )
 
 
 def test_a_wrong_method_is_refused_with_those_that_are_allowed(client: Client) -> None:
