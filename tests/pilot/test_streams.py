@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.fake_engine import FakeEngine, make_line
+from tests.support.fake_engine import FakeEngine, make_line, target_status
 from tests.support.screen import NARROW, WIDE, Screen, running
 
 
@@ -97,7 +97,7 @@ async def test_a_stream_has_its_colour_in_the_list_and_in_the_panel() -> None:
         await screen.press("s")
         palette = screen.app._palette
         for name in ("job/a", "job/b"):
-            role = screen.app._streams_panel._role_of(name)
+            role = screen.app._streams_panel._role_of((0, name))
             listed = (screen.app.log_view._drawn(), palette.style(role).color)
             pane = [screen.app._streams_panel.pane.render_line(y) for y in range(3)]
             paned = (pane, palette.style(role, "panel").color)
@@ -161,3 +161,59 @@ async def test_streams_are_open_on_a_very_wide_screen() -> None:
         await screen.pilot.resize_terminal(210, 60)
         await screen.settle()
         assert "3 streams" not in screen.text, "the user closed it"
+
+
+def two_groups() -> FakeEngine:
+    """Two log groups, each with streams ``app`` and of its own."""
+    engine = FakeEngine()
+    engine.extra["targets"] = tuple(
+        target_status(target=number, name=name, group=name)
+        for number, name in enumerate(("/ecs/web", "/ecs/mail"))
+    )
+    engine.add(
+        make_line(2 * number + target, f"from {name} {number}", stream="app", target=target)
+        for number in range(10)
+        for target, name in enumerate(("web", "mail"))
+    )
+    return engine
+
+
+async def test_streams_of_one_name_in_two_groups_are_switched_apart() -> None:
+    async with running(two_groups(), size=WIDE) as screen:
+        await screen.press("s")
+        assert "2 streams" in screen.text
+        assert " 10" in screen.line_with("[x] mail app")
+        assert " 10" in screen.line_with("[x] web  app")
+        roles = {screen.app._streams_panel._role_of((target, "app")) for target in (0, 1)}
+        assert len(roles) == 2
+        await screen.press("space")
+        assert "[ ] mail app" in screen.text
+        assert "[x] web  app" in screen.text
+        assert "from mail" not in log_of(screen)
+        assert "from web" in log_of(screen)
+        assert "1 stream hidden" in screen.text
+        await screen.press("enter")
+        assert "from mail" in log_of(screen)
+        assert "from web" not in log_of(screen)
+        assert "stream mail app" in screen.text
+        await screen.press("down", "space")
+        assert "only 2 streams" in screen.text
+        assert "20 of 20 lines" in screen.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"), [("stream=app", 20), ("stream=app group=web", 10), ("stream=ap", 0)]
+)
+async def test_a_typed_stream_is_one_of_any_group(typed: str, shown: int) -> None:
+    async with running(two_groups(), size=WIDE) as screen:
+        await screen.press("f")
+        await screen.type(typed)
+        assert f"{shown} of 20 lines" in screen.text
+
+
+async def test_the_stream_of_the_details_is_that_of_its_group() -> None:
+    async with running(two_groups(), size=WIDE) as screen:
+        await screen.press("enter", "tab", "j", "f")
+        assert "only stream=app group=/ecs/m" in screen.text
+        assert "from mail" in log_of(screen)
+        assert "from web" not in log_of(screen)

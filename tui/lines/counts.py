@@ -29,12 +29,12 @@ from tui.lines.patterns import (
     tokens_of,
     without_hex,
 )
-from tui.lines.rows import Change, Line, time_of
+from tui.lines.rows import Change, Line, StreamId, time_of
 from tui.lines.timeline import Timeline
 from tui.lines.view import READ_ROWS, BlockTest, MatchingRows
 
 STREAMS_MAX: Final = 10_000
-"""Log streams counted by name; a longer list would be of no use."""
+"""Log streams counted; a longer list would be of no use."""
 
 BUCKETS_MAX: Final = 4_096
 """Buckets that hold lines, some twenty for each column; beyond that, buckets become longer."""
@@ -72,20 +72,17 @@ class StreamCounts:
     """Number of lines by log stream."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self.targets: dict[str, int] = {}
-        """The target of the first line of each stream."""
+        self.counts: dict[StreamId, int] = {}
         self.others = 0
         """Lines of streams beyond ``STREAMS_MAX``."""
 
     def add(self, line: Line) -> None:
         """Count a line."""
-        name = line.stream
-        if name in self.counts:
-            self.counts[name] += 1
+        stream = line.stream_id
+        if stream in self.counts:
+            self.counts[stream] += 1
         elif len(self.counts) < STREAMS_MAX:
-            self.counts[name] = 1
-            self.targets[name] = line.target
+            self.counts[stream] = 1
         else:
             self.others += 1
 

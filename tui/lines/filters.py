@@ -15,7 +15,7 @@ from tui.lines.expressions import Comparison, Expression, parse_expression
 from tui.lines.levels import LEVELS, at_least, level_of
 from tui.lines.matching import GroupName, test_of
 from tui.lines.packed import PackedRows
-from tui.lines.rows import Line
+from tui.lines.rows import Line, StreamId
 from tui.lines.view import (
     READ_ROWS,
     SLICE_ROWS,
@@ -104,9 +104,9 @@ class Filters:
         self._group_name = group_name
         self.chips: list[Chip] = []
         self.minimum_level = LEVELS[0]
-        self.only_streams: frozenset[str] = frozenset()
+        self.only_streams: frozenset[StreamId] = frozenset()
         """The only streams shown; empty: all but the hidden ones."""
-        self.hidden_streams: frozenset[str] = frozenset()
+        self.hidden_streams: frozenset[StreamId] = frozenset()
         self.are_enabled = True
         self._counting: _FilterTest | None = None
         """The test that counts the chips' hits."""
@@ -121,21 +121,23 @@ class Filters:
         """Whether lines of some streams are hidden."""
         return bool(self.only_streams or self.hidden_streams)
 
-    def shows_stream(self, name: str) -> bool:
+    def shows_stream(self, stream: StreamId) -> bool:
         """Whether the choice of streams lets lines of a stream pass."""
-        return name in self.only_streams if self.only_streams else name not in self.hidden_streams
+        if self.only_streams:
+            return stream in self.only_streams
+        return stream not in self.hidden_streams
 
-    def toggle_stream(self, name: str) -> None:
+    def toggle_stream(self, stream: StreamId) -> None:
         """Show or hide a stream."""
         if self.only_streams:
-            self.only_streams ^= {name}
+            self.only_streams ^= {stream}
         else:
-            self.hidden_streams ^= {name}
+            self.hidden_streams ^= {stream}
         self.are_enabled = True
 
-    def toggle_only_stream(self, name: str) -> None:
+    def toggle_only_stream(self, stream: StreamId) -> None:
         """Show one stream alone; if it was alone already, all of them."""
-        self.only_streams = frozenset() if self.only_streams == {name} else frozenset({name})
+        self.only_streams = frozenset() if self.only_streams == {stream} else frozenset({stream})
         self.hidden_streams = frozenset()
         self.are_enabled = True
 
@@ -266,7 +268,7 @@ class _FilterTest(BlockTest):
             elif not chip.excludes:
                 passes = False
         if passes and self._shows is not None:
-            passes = self._shows(line.stream)
+            passes = self._shows(line.stream_id)
         if passes and self._minimum is not None:
             passes = at_least(level_of(line.message), self._minimum)
         return passes

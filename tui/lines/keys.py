@@ -50,9 +50,13 @@ class PackedKeys:
         unpack = int.from_bytes
         return [unpack(data[at : at + KEY_BYTES], "big") for at in range(0, len(data), KEY_BYTES)]
 
+    def targets(self) -> bytes:
+        """The number of each key's target, one byte each."""
+        return bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES])
+
     def flags_of_targets(self, passes: Callable[[int], bool]) -> bytes:
         """One byte a key: 1 if its target's number passes a test, else 0."""
-        targets = bytes(self._data[KEY_BYTES - 1 :: KEY_BYTES])
+        targets = self.targets()
         table = bytearray(1 << TARGET_BITS)
         for target in set(targets):
             table[target] = passes(target)

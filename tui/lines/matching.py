@@ -518,7 +518,7 @@ class _StreamTest(BlockTest):
 
     def flags(self, block: PackedRows) -> bytes:
         """One byte a line: 1 if it passes, else 0."""
-        return block.flags_of_streams(self._passes)
+        return block.flags_of_stream_names(self._passes)
 
     def _passes(self, name: str) -> bool:
         return self._value.passes_any((name,))

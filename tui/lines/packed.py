@@ -19,7 +19,7 @@ import msgspec
 from common.patterns import Pattern
 from tui.lines.keys import PackedKeys
 from tui.lines.levels import LEVELS, level_of
-from tui.lines.rows import Line, Row, Rule
+from tui.lines.rows import Line, Row, Rule, StreamId
 from tui.lines.text_search import JoinedTexts, flag_matches
 from wire.messages import Origin
 
@@ -196,10 +196,20 @@ class PackedRows:
         """One byte a row: 1 if its message matches as shown, else 0; undefined for a rule."""
         return flag_matches(pattern, self.shown_texts())
 
-    def flags_of_streams(self, shows: Callable[[str], bool]) -> bytes:
+    def flags_of_stream_names(self, passes: Callable[[str], bool]) -> bytes:
+        """One byte a row: 1 if the name of its log stream passes a test, else 0."""
+        passing = [passes(name) for name in self._stream_names]
+        return bytes(map(passing.__getitem__, self._streams))
+
+    def flags_of_streams(self, passes: Callable[[StreamId], bool]) -> bytes:
         """One byte a row: 1 if its log stream passes a test, else 0."""
-        shown = [shows(name) for name in self._stream_names]
-        return bytes(map(shown.__getitem__, self._streams))
+        targets = self.keys.targets()
+        if len(set(targets)) == 1:
+            return self.flags_of_stream_names(lambda name: passes((targets[0], name)))
+        names = self._stream_names
+        pairs = list(zip(targets, self._streams, strict=True))
+        passing = {(target, at): passes((target, names[at])) for target, at in set(pairs)}
+        return bytes(map(passing.__getitem__, pairs))
 
     def flags_of_origin(self, origin: str) -> bytes:
         """One byte a row: 1 if it is of an origin, else 0."""

@@ -41,6 +41,10 @@ RuleKind = Literal[
 ]
 
 
+StreamId = tuple[int, str]
+"""A log stream: the number of its target, and its name, which another log group may have too."""
+
+
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One log event, as shown."""
 
@@ -71,6 +75,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     def target(self) -> int:
         """Number of the target that the line belongs to."""
         return self.key & _TARGET_MASK
+
+    @property
+    def stream_id(self) -> StreamId:
+        """The log stream of the line."""
+        return self.key & _TARGET_MASK, self.stream
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import Any, Final
-from zlib import crc32
 
 import msgspec
 
@@ -35,7 +34,9 @@ GAP: Final = b"--\n"
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
-_HUES: Final = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
+_HUES: Final = (36, 32, 35, 34, 33, 96, 31, 92, 95, 94, 93, 91)
+"""Colours in the order in which streams get them; the red of errors is not among the first."""
+
 _LEVEL_COLOURS: Final = {"warn": "\x1b[33m", "error": "\x1b[31m", "fatal": "\x1b[31m"}
 
 
@@ -82,6 +83,7 @@ def format_line(
     source: LineSource,
     *,
     group: str = "",
+    stream_order: int = 0,
     is_match: bool = True,
 ) -> bytes:
     """Return a line in a style, as UTF-8 with its newline.
@@ -91,6 +93,7 @@ def format_line(
         style: How to print it.
         source: Where it comes from.
         group: The name that tells its log group from others; empty: there are no others.
+        stream_order: Number of streams that appeared before its own, which gives the colour.
         is_match: False for a context line.
     """
     if style.template is not None:
@@ -102,14 +105,27 @@ def format_line(
     if style.form == "raw":
         message = one.line.message.removesuffix("\n").removesuffix("\r")
         return message.encode("utf-8", "surrogatepass") + b"\n"
-    return format_text(one, style, group=group, is_match=is_match).encode() + b"\n"
+    text = format_text(one, style, group=group, stream_order=stream_order, is_match=is_match)
+    return text.encode() + b"\n"
 
 
 def format_context_line(
-    one: ContextLine, style: OutputStyle, source: LineSource, *, group: str = ""
+    one: ContextLine,
+    style: OutputStyle,
+    source: LineSource,
+    *,
+    group: str = "",
+    stream_order: int = 0,
 ) -> bytes:
     """Return a match or a context line, behind a line of two dashes where lines are left out."""
-    data = format_line(one.printed, style, source, group=group, is_match=one.is_match)
+    data = format_line(
+        one.printed,
+        style,
+        source,
+        group=group,
+        stream_order=stream_order,
+        is_match=one.is_match,
+    )
     return GAP + data if one.follows_gap and style.is_text else data
 
 
@@ -117,11 +133,17 @@ _PLAIN: Final = OutputStyle()
 
 
 def format_text(
-    one: PrintedLine, style: OutputStyle = _PLAIN, *, group: str = "", is_match: bool = True
+    one: PrintedLine,
+    style: OutputStyle = _PLAIN,
+    *,
+    group: str = "",
+    stream_order: int = 0,
+    is_match: bool = True,
 ) -> str:
     """Return ``TIME [GROUP] STREAM MESSAGE``, or without the stream, without control characters.
 
     ``group`` is the name that tells the log group from others; empty: there are no others.
+    ``stream_order`` is the number of streams that appeared before its own.
     """
     line = one.line
     message = line.message.removesuffix("\n").removesuffix("\r")
@@ -134,7 +156,7 @@ def format_text(
     group = f"{harmless(group)} " if group else ""
     if not style.color:
         return f"{time} {group}{stream} {message}" if stream else f"{time} {group}{message}"
-    hue = _HUES[crc32(line.stream.encode("utf-8", "surrogatepass")) % len(_HUES)]
+    hue = _HUES[stream_order % len(_HUES)]
     colour = _LEVEL_COLOURS.get(level_of(line.message) or "", "")
     colour = colour if is_match else _DIM
     shown = f"{colour}{message}{_RESET}" if colour else message

@@ -30,7 +30,7 @@ from tui.output.output_queue import OutputQueue, PrintSlice
 from tui.output.printed_keys import KEYS_MAX
 from tui.output.progress import Progress, StreamPosition, is_renumbered
 from tui.output.record import write_record
-from tui.render.group_names import short_group_names
+from tui.render.group_names import StreamNames, short_group_names
 from tui.render.safe_text import harmless
 
 PRINT_S: Final = 0.05
@@ -125,6 +125,7 @@ class Plain:
         """Received lines, and when they came."""
         self._waiting = 0
         """How many those are."""
+        self._streams = StreamNames()
         self._upstream_notices = UpstreamNotices()
         self._gap_notices = GapNotices()
         self._stop = asyncio.Event()
@@ -283,11 +284,17 @@ class Plain:
         for one in shown:
             target = one.printed.line.target
             source, group = sources[target], names[target]
-            data += format_context_line(one, options.style, source, group=group)
+            order = self._stream_order(*one.printed.line.stream_id) if options.style.color else 0
+            data += format_context_line(one, options.style, source, group=group, stream_order=order)
             if len(data) >= WRITE_BYTES:
                 self._write(data)
                 data = bytearray()
         self._write(data)
+
+    def _stream_order(self, target: int, name: str) -> int:
+        """Number of streams printed before a stream was."""
+        self._streams.add(target, name)
+        return self._streams.order(target, name)
 
     def _write(self, data: bytes | bytearray) -> None:
         view = memoryview(data)

@@ -10,6 +10,8 @@ from os.path import commonprefix
 from typing import Final
 from zlib import crc32
 
+from tui.lines.rows import StreamId
+
 
 def short_group_names(names: Sequence[str]) -> list[str]:
     """Return each target's shortest suffix, in whole parts of its path, that no other group has.
@@ -67,28 +69,26 @@ _LAMBDA: Final = re.compile(r"\d{4}/\d\d/\d\d/([^/]*\[[^\]/]{1,130}\])([0-9a-f]{
 STREAMS_MAX: Final = 10_000
 """Streams whose colour is remembered; those beyond get one by their name."""
 
-_Stream = tuple[int, str]
-
 
 class StreamNames:
-    """Short names and colours of log streams, which a target's number and a name identify.
+    """Short names and colours of log streams.
 
     Colours are given in order of appearance. The folders that all streams of a target share are
     left out, from its second stream on.
     """
 
     def __init__(self) -> None:
-        self._hues: dict[_Stream, int] = {}
+        self._orders: dict[StreamId, int] = {}
+        """Number of streams that appeared before each."""
         self._counts: dict[int, int] = {}
         self._shared: dict[int, str] = {}
-        self._texts: dict[_Stream, str] = {}
+        self._texts: dict[StreamId, str] = {}
 
     def add(self, target: int, name: str) -> bool:
         """Note a stream; returns whether other streams of the target have other short names now."""
-        if (target, name) in self._hues or len(self._hues) >= STREAMS_MAX:
+        if (target, name) in self._orders or len(self._orders) >= STREAMS_MAX:
             return False
-        hue = STREAM_HUES[len(self._hues) % len(STREAM_HUES)]
-        self._hues[target, name] = hue
+        self._orders[target, name] = len(self._orders)
         self._counts[target] = count = self._counts.get(target, 0) + 1
         folder = _folder_of(name)
         before = self._shared.get(target)
@@ -112,12 +112,14 @@ class StreamNames:
             found = self._texts[target, name] = self._shorten(target, name)
         return found
 
+    def order(self, target: int, name: str) -> int:
+        """Number of streams that appeared before a stream; for an unknown one any number."""
+        found = self._orders.get((target, name))
+        return crc32(name.encode("utf-8", "surrogatepass")) if found is None else found
+
     def role(self, target: int, name: str) -> str:
         """The role of a stream's colour."""
-        hue = self._hues.get((target, name))
-        if hue is None:
-            hue = crc32(name.encode("utf-8", "surrogatepass")) % len(STREAM_HUES)
-        return f"stream.{hue}"
+        return f"stream.{STREAM_HUES[self.order(target, name) % len(STREAM_HUES)]}"
 
     def _shorten(self, target: int, name: str) -> str:
         shared = self._shared.get(target, "")

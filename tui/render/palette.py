@@ -21,6 +21,7 @@ from textual.color import Color, ColorParseError
 from textual.strip import Strip
 from textual.theme import Theme
 
+from tui.render.group_names import STREAM_HUES
 from tui.render.line_format import STREAM_COLOURS
 from tui.render.safe_text import Segment
 
@@ -259,7 +260,7 @@ class Palette:
             flags += sgr_flags
             colour = f"color({sgr})" if sgr.isdigit() else None
         elif head == "stream":
-            colour = _ANSI_STREAMS[int(rest) % len(_ANSI_STREAMS)]
+            colour = _ANSI_STREAMS[STREAM_HUES.index(int(rest)) % len(_ANSI_STREAMS)]
         elif head == "badge":
             colour = _ANSI.get(_BADGES.get(rest, ""))
         elif role in _HUES:

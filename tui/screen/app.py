@@ -165,7 +165,7 @@ class ViewerApp(ThemedApp):
         self._saver = Saver(engine, self.log_view, show, run, lambda: self.display_zone)
         self._side_panel = self._make_side_panel()
         self._streams_panel = StreamsPanel(
-            palette, engine.timeline, self._search, run, strips.streams
+            palette, engine.timeline, self._search, run, strips.streams, self._group_names
         )
         self._patterns_panel = PatternsPanel(
             palette, engine, self._search, run, self._moment, lambda: self.display_zone
@@ -206,7 +206,7 @@ class ViewerApp(ThemedApp):
         self.action_filters = self._search.toggle_filters
         self.action_around = self._search.cycle_context_lines
         self.action_drop_chip = self._search.remove_filter
-        self.action_all_streams = partial(self._streams_panel.choose, "all", "")
+        self.action_all_streams = partial(self._streams_panel.choose, "all")
         self.action_wrap = self.log_view.toggle_wrap
         self.action_structure = self.log_view.toggle_structure
         self.action_extend = self.log_view.extend_selection
@@ -393,7 +393,7 @@ class ViewerApp(ThemedApp):
         filters = self._search.filters
         empty = status_text.empty_log(status, filtered=filters.has_any and filters.are_enabled)
         self.log_view.set_empty_text(empty)
-        self._chip_bar.update(filters, self.log_view.lines, status.lines)
+        self._chip_bar.update(filters, self.log_view.lines, status.lines, self._group_names())
 
     def _send_notifications(self, status: Status, now_ms: int) -> None:
         self._notices.take_status(status, self.display_zone)
@@ -474,7 +474,7 @@ class ViewerApp(ThemedApp):
         self.run_worker(DeferredCall(work), group=name, exclusive=True)
 
     def _filter_by_value(self, value: Comparison, excludes: bool) -> None:  # noqa: FBT001 - as Choose has it
-        self._search.filter_by_value(value, excludes=excludes)
+        self._search.filter_by_value(self._side_panel.filter_for(value), excludes=excludes)
         self._update_bars()
 
     def _ask(

@@ -10,7 +10,7 @@ from typing import Final
 
 from common.patterns import Pattern, PatternError
 from tui.lines.counts import LineCounter
-from tui.lines.expressions import Comparison, Expression, Text, complete, parse_expression
+from tui.lines.expressions import Expression, Text, complete, parse_expression
 from tui.lines.filters import Filters
 from tui.lines.levels import LEVELS
 from tui.lines.matching import GroupName, highlight_of, seen_fields, test_of
@@ -238,7 +238,7 @@ class Search:
         self.filters.minimum_level = level or self.filters.minimum_level
         self.refilter()
 
-    def filter_by_value(self, value: Comparison, *, excludes: bool) -> None:
+    def filter_by_value(self, value: Expression, *, excludes: bool) -> None:
         """Show only lines that have a value, or only those that have not."""
         self.filters.add(value, excludes=excludes)
         self.refilter()

@@ -25,9 +25,9 @@ from tui.lines.counts import (
     count_all_lines,
     count_all_patterns,
 )
-from tui.lines.expressions import Comparison
+from tui.lines.expressions import All, Comparison, Expression
 from tui.lines.levels import level_of
-from tui.lines.rows import Change, Line, Row, Rule
+from tui.lines.rows import Change, Line, Row, Rule, StreamId
 from tui.lines.timeline import Timeline
 from tui.render import histogram, panel_text, units
 from tui.render import line_format as fmt
@@ -262,6 +262,16 @@ class SidePanel:
         """The values that can be filtered by; none unless the details are open."""
         return list(self._detail().values.values()) if self._content == "detail" else []
 
+    def filter_for(self, value: Comparison) -> Expression:
+        """The filter that one of the values stands for: a log stream is one of its log group."""
+        targets, row = self._engine.status.targets, self._current()
+        if value.pseudo != "stream" or len(targets) == 1:
+            return value
+        if not isinstance(row, Line) or row.target >= len(targets):
+            return value
+        target = targets[row.target]
+        return All((value, Comparison("group", "=", target.group or target.name)))
+
     def _detail(self) -> DetailText:
         row = self._current()
         if row is None:
@@ -290,13 +300,16 @@ class StreamsPanel:
         search: Search,
         run: RunExclusively,
         names: StreamNames,
+        groups: Callable[[], Sequence[str]],
     ) -> None:
+        """``groups`` returns the short names of the log groups; none where there is one."""
         self.pane = StreamPane(palette, self.choose, self._role_of)
         self.pane.display = False
         self._timeline = timeline
         self._search = search
         self._run = run
         self._names = names
+        self._groups = groups
         self._streams = StreamCounts()
         self._count: LineCounter | None = None
 
@@ -344,24 +357,28 @@ class StreamsPanel:
         counts = (
             dict.fromkeys(filters.only_streams | filters.hidden_streams, 0) | self._streams.counts
         )
-        for name, target in self._streams.targets.items():
+        for target, name in self._streams.counts:
             self._names.add(target, name)
         self.pane.show_streams(
-            counts, filters.shows_stream, self._streams.others, done=self._count.is_done
+            counts,
+            filters.shows_stream,
+            self._streams.others,
+            self._groups(),
+            done=self._count.is_done,
         )
 
-    def _role_of(self, name: str) -> str:
-        return self._names.role(self._streams.targets.get(name, 0), name)
+    def _role_of(self, stream: StreamId) -> str:
+        return self._names.role(*stream)
 
-    def choose(self, action: StreamAction, name: str) -> None:
-        """Show or hide a stream, show only it, or show all streams."""
+    def choose(self, action: StreamAction, stream: StreamId | None = None) -> None:
+        """Show or hide a stream, show only it, or, without one, show all streams."""
         filters = self._search.filters
-        if action == "switch":
-            filters.toggle_stream(name)
-        elif action == "only":
-            filters.toggle_only_stream(name)
-        else:
+        if stream is None or action == "all":
             filters.show_all_streams()
+        elif action == "switch":
+            filters.toggle_stream(stream)
+        else:
+            filters.toggle_only_stream(stream)
         self._search.refilter()
         self.refresh()
 

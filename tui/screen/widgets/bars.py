@@ -236,8 +236,11 @@ class ChipBar(Bar):
         super().__init__(palette, id="chip-bar")
         self.add_class("-away")
 
-    def update(self, filters: Filters, shown: int, total: int) -> None:
-        """Show the filters, and how many lines pass them."""
+    def update(self, filters: Filters, shown: int, total: int, groups: Sequence[str] = ()) -> None:
+        """Show the filters, and how many lines pass them.
+
+        ``groups`` are the short names of the targets' log groups; empty where there is one.
+        """
         self.set_class(not filters.has_any, "-away")
         if not filters.has_any:
             return
@@ -250,7 +253,7 @@ class ChipBar(Bar):
                 chunk(f"{filters.minimum_level.upper()} and above", role, 1, "app.level(1)")
             )
         if filters.limits_streams:
-            chunks.append(chunk(_streams(filters), role, 1, "app.all_streams"))
+            chunks.append(chunk(_streams(filters, groups), role, 1, "app.all_streams"))
         for index, chip in enumerate(filters.chips):
             sign, text = ("without" if chip.excludes else "only"), _chip_text(chip)
             short = text if len(text) <= _TEXT_CHARS else f"{text[: _TEXT_CHARS - 1]}…"
@@ -267,12 +270,13 @@ def _chip_text(chip: Chip) -> str:
     return harmless(chip.text)
 
 
-def _streams(filters: Filters) -> str:
+def _streams(filters: Filters, groups: Sequence[str]) -> str:
     if not filters.only_streams:
         return f"{units.plural(len(filters.hidden_streams), 'stream')} hidden"
     if len(filters.only_streams) > 1:
         return f"only {len(filters.only_streams)} streams"
-    name = harmless(next(iter(filters.only_streams)))
+    target, name = next(iter(filters.only_streams))
+    name = harmless(f"{groups[target]} {name}" if target < len(groups) else name)
     return f"stream {name if len(name) <= _TEXT_CHARS else '…' + name[1 - _TEXT_CHARS :]}"
 
 

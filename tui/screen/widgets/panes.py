@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from tui.lines.counts import PatternSummary
 from tui.lines.expressions import Comparison
+from tui.lines.rows import StreamId
 from tui.render import line_format as fmt
 from tui.render import units
 from tui.render.palette import Palette, Surface
@@ -431,8 +432,16 @@ _OTHERS: Final = "\n"
 _COUNT_CELLS: Final = 9
 
 
+def _key_of(stream: StreamId) -> str:
+    """The key of a stream's row."""
+    return f"{stream[0]} {stream[1]}"
+
+
 class StreamPane(ListPane):
-    """The streams, each in its colour, with its number of lines and a switch."""
+    """The streams, each in its colour, with its number of lines and a switch.
+
+    Where there are several log groups, a stream's group stands before it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("space", "choose('switch')", "On or off"),
@@ -443,31 +452,50 @@ class StreamPane(ListPane):
     def __init__(
         self,
         palette: Palette,
-        choose: Callable[[StreamAction, str], None],
-        role_of: Callable[[str], str],
+        choose: Callable[[StreamAction, StreamId | None], None],
+        role_of: Callable[[StreamId], str],
     ) -> None:
         super().__init__(palette, id="streams")
         self._choose = choose
         self._role_of = role_of
-        self._counted: list[tuple[str, int, bool]] = []
+        self._counted: list[tuple[StreamId, int, bool]] = []
+        self._streams: dict[str, StreamId] = {}
+        """The stream of each row, by the row's key."""
+        self._groups: Sequence[str] = ()
         self._others = 0
         self.border_subtitle = "Space on/off, Enter only, a all"
 
     def show_streams(
-        self, counts: Mapping[str, int], is_shown: Callable[[str], bool], others: int, *, done: bool
+        self,
+        counts: Mapping[StreamId, int],
+        is_shown: Callable[[StreamId], bool],
+        others: int,
+        groups: Sequence[str],
+        *,
+        done: bool,
     ) -> None:
         """Show the streams, with their numbers of lines, in the order of their names.
 
-        ``others`` counts the lines of streams beyond those; ``done``: all lines have been counted.
+        Args:
+            counts: Lines of each stream.
+            is_shown: Whether a stream's lines are shown.
+            others: Lines of streams beyond those.
+            groups: Short names of the targets' log groups; empty where there is one.
+            done: Whether all lines have been counted.
         """
         more = "" if done else ", counting"
         self.border_title = f"{units.plural(len(counts), 'stream')}{more}"
-        self._counted = [(name, counts[name], is_shown(name)) for name in sorted(counts)]
+        self._groups = groups
+        ordered = sorted(counts, key=lambda one: (self._group_of(one), one[1], one[0]))
+        self._counted = [(one, counts[one], is_shown(one)) for one in ordered]
+        self._streams = {_key_of(one): one for one in ordered}
         self._others = others
         self._fill()
 
     def _fill(self) -> None:
-        items = [self._item(name, count, is_on=is_on) for name, count, is_on in self._counted]
+        cells = max((cell_len(self._group_of(one)) for one in self._streams.values()), default=0)
+        cells = min(cells, self.cells // 3)
+        items = [self._item(one, count, cells, is_on=is_on) for one, count, is_on in self._counted]
         if self._others:
             text = f"    and {units.plural(self._others, 'line')} of other streams"
             items.append(ListItem("", ((text, "muted"),)))
@@ -475,24 +503,37 @@ class StreamPane(ListPane):
 
     def action_choose(self, action: StreamAction) -> None:
         """Act on the stream under the cursor."""
-        if self.current:
-            self._choose(action, self.current)
+        stream = self._streams.get(self.current or "")
+        if stream is not None:
+            self._choose(action, stream)
 
     def on_item_click(self, key: str, *, twice: bool) -> None:
         """Show or hide the stream; a double click shows only this one."""
-        if key:
-            self._choose("only" if twice else "switch", key)
+        if key in self._streams:
+            self._choose("only" if twice else "switch", self._streams[key])
 
-    def _item(self, name: str, count: int, *, is_on: bool) -> ListItem:
+    def _group_of(self, stream: StreamId) -> str:
+        return self._groups[stream[0]] if stream[0] < len(self._groups) else ""
+
+    def _item(self, stream: StreamId, count: int, group_cells: int, *, is_on: bool) -> ListItem:
+        """The row of a stream, whose log group takes so many cells; 0: there is one group."""
+        ascii_only = self._palette.ascii_only
         number = units.number(count).rjust(_COUNT_CELLS)
-        cells = max(4, self.cells - 4 - cell_len(number))
-        shown = fmt.stream_text(name, cells, ascii_only=self._palette.ascii_only)
+        group: tuple[Segment, ...] = ()
+        if group_cells:
+            name = fmt.group_segment(self._group_of(stream), group_cells, ascii_only=ascii_only)
+            group = (name if is_on else (name[0], "muted"),)
+        cells = max(4, self.cells - 4 - sum(cell_len(text) for text, _ in group) - cell_len(number))
         parts: tuple[Segment, ...] = (
             ("[x] " if is_on else "[ ] ", "text" if is_on else "muted"),
-            (shown, self._role_of(name) if is_on else "muted"),
+            *group,
+            (
+                fmt.stream_text(stream[1], cells, ascii_only=ascii_only),
+                self._role_of(stream) if is_on else "muted",
+            ),
             (number, "text" if is_on else "muted"),
         )
-        return ListItem(name, parts)
+        return ListItem(_key_of(stream), parts)
 
     def on_resize(self) -> None:
         """Fit the names to the new width."""

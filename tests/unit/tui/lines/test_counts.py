@@ -33,11 +33,11 @@ from tui.lines.view import LevelTest
 from wire.messages import Origin
 
 
-def test_streams_are_counted_by_name() -> None:
+def test_streams_are_counted_by_group_and_name() -> None:
     streams = StreamCounts()
-    for number, name in enumerate(["a", "b", "a"]):
-        streams.add(make_line(number, "x", stream=name))
-    assert streams.counts == {"a": 2, "b": 1}
+    for number, (target, name) in enumerate([(0, "a"), (0, "b"), (0, "a"), (1, "a")]):
+        streams.add(make_line(number, "x", stream=name, target=target))
+    assert streams.counts == {(0, "a"): 2, (0, "b"): 1, (1, "a"): 1}
 
 
 def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = StreamCounts()
     for number in range(5):
         streams.add(make_line(number, "x", stream=str(number % 4)))
-    assert streams.counts == {"0": 2, "1": 1}
+    assert streams.counts == {(0, "0"): 2, (0, "1"): 1}
     assert streams.others == 2
 
 

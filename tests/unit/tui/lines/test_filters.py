@@ -53,19 +53,41 @@ def test_streams() -> None:
         test = filters.test()
         return "".join(line.stream for line in lines if test is None or test(line))
 
-    filters.toggle_stream("b")
+    filters.toggle_stream((0, "b"))
     assert shown() == "ac"
     assert filters.has_any
-    filters.toggle_only_stream("b")
+    filters.toggle_only_stream((0, "b"))
     assert shown() == "b"
-    filters.toggle_stream("c")
+    filters.toggle_stream((0, "c"))
     assert shown() == "bc"
-    filters.toggle_only_stream("c")
-    filters.toggle_only_stream("c")
+    filters.toggle_only_stream((0, "c"))
+    filters.toggle_only_stream((0, "c"))
     assert shown() == "abc"
-    filters.toggle_stream("a")
+    filters.toggle_stream((0, "a"))
     filters.clear()
     assert not filters.has_any
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_streams_of_one_name_in_two_groups(*, is_packed: bool) -> None:
+    lines = [make_line(number, "x", stream="app", target=number % 2) for number in range(6)]
+    block = PackedRows([one.key for one in lines], lines)
+    filters = Filters(lambda target: ("web", "mail")[target])
+
+    def shown() -> list[bool]:
+        test = filters.test()
+        assert test is not None
+        return [bool(one) for one in (test.flags(block) if is_packed else map(test, lines))]
+
+    filters.toggle_stream((1, "app"))
+    assert shown() == [True, False] * 3
+    filters.toggle_only_stream((1, "app"))
+    assert shown() == [False, True] * 3
+    filters.show_all_streams()
+    filters.add("stream=app", excludes=False)
+    assert shown() == [True] * 6
+    filters.add("group=mail", excludes=False)
+    assert shown() == [False, True] * 3
 
 
 def test_disabled_chips_are_counted() -> None:

@@ -61,7 +61,7 @@ def filters() -> Iterator[Filters]:
         several = Filters(filters._group_name)
         several.add(what, excludes=excludes)
         several.add("/[0-9]/", excludes=False)
-        several.hidden_streams = frozenset({"s/1"})
+        several.hidden_streams = frozenset({(0, "s/1"), (1, "s/2")})
         several.minimum_level = "info"
         yield several
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from common.concurrency import in_thread
+from tests.support.fake_engine import FakeEngine, make_line, target_status
 from tests.support.viewer.scripted_forwarder import (
     Script,
     ScriptedConnection,
@@ -33,6 +34,7 @@ from tui.lines.filters import OutputFilter, output_filter
 from tui.lines.rows import Line
 from tui.output.consumer import ConsumedTarget, Consumer, OutputQuery
 from tui.output.formats import OutputStyle, format_context_line
+from tui.output.ordering import PrintedLine
 from tui.output.plain import Plain, PlainOptions
 from wire.messages import Lost, ServerMessage
 from wire.order import key_of
@@ -204,6 +206,25 @@ async def test_text_is_the_default() -> None:
     async with printing(says(*four(ForwarderMessages())), hold_ms=0, style=OutputStyle()) as one:
         await eventually(lambda: len(one.lines) == 4)
         assert one.lines[0] == "1970-01-01T00:00:02.001Z app/one line 2"
+
+
+async def test_streams_of_one_name_in_two_groups_have_two_colours() -> None:
+    engine = FakeEngine()
+    engine.extra["targets"] = tuple(
+        target_status(target=number, name=name, group=name) for number, name in enumerate("ab")
+    )
+    reading, writing = os.pipe()
+    style = OutputStyle(color=True)
+    plain = Plain(engine, PlainOptions(style=style), out=writing, say=lambda _text: None)
+    lines = [
+        PrintedLine(make_line(number, "x", stream="app", target=number % 2), is_late=False)
+        for number in range(4)
+    ]
+    plain._write_lines(lines, engine.sources)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as printed:
+        colours = [line.split(b"app")[0].rpartition(b"\x1b")[2] for line in printed]
+    assert colours == [b"[36m", b"[32m"] * 2
 
 
 async def test_at_the_goal_every_held_line_is_printed() -> None:
