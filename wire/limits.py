@@ -20,6 +20,9 @@ as large."""
 CLIENT_MESSAGE_BYTES_MAX: Final = 4096
 """Largest message that a forwarder accepts; all three client messages are small."""
 
+END_GAP_MS: Final = 60_000
+"""How near to an execution's events a gap concerns its end: its first or last ones may be there."""
+
 ALTERED_TEXTS_MAX: Final = 1_000
 """Altered events whose other text is sent; those beyond are only counted."""
 

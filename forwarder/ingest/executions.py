@@ -2,12 +2,13 @@
 
 The last path component of a log stream's name names an execution. A ``Lifecycle`` says when one is
 over. ``Executions`` ends it once it is drained as well: once two whole scans that began after
-that, a visibility allowance apart, have found nothing new of it.
+that, a visibility allowance apart, have found nothing new of it, and while no gap near its events
+is open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Final, Literal, get_args
@@ -16,8 +17,10 @@ import msgspec
 
 from common.concurrency import in_thread
 from common.patterns import Pattern, PatternError, compile_pattern
+from common.ranges import Range
 from forwarder.errors import LifecycleError
 from forwarder.records import ExecutionEnd, LogEvent
+from wire.limits import END_GAP_MS
 from wire.messages import ExecutionStatus, ExecutionSummary
 
 DRAIN_MS: Final = 60_000
@@ -32,6 +35,17 @@ FRESH_MS: Final = 100_000
 TRIES_MAX: Final = 12
 """Scans made for an execution's drain; one that keeps writing must wait for the regular ones."""
 
+GAP_SCANS_MAX: Final = 60
+"""Scans, a visibility allowance apart, for which a drained execution waits for its open gaps.
+
+Over two minutes as a rule: within one, a lasting contradiction is declared for good [17]. The end
+that is sent then is declared incomplete by the gap, which viewers have.
+"""
+
+GAP_WIDTH_MS: Final = 900_000
+"""Gaps up to this width are read by the drains themselves; wider ones wait for the regular scans,
+since each drain would cost as much as one of those."""
+
 MINUTE_MS: Final = 60_000
 """Open executions are indexed by the minute of their last event.
 
@@ -44,6 +58,16 @@ FORGOTTEN_MS: Final = 60_000
 
 Ends = Mapping[str, ExecutionStatus]
 """Ids of the events that end their executions, with the status."""
+
+
+OpenGap = Callable[[int, int], Range | None]
+"""Finds the open gaps that overlap a range: the range of all of them together, None: none."""
+
+
+def no_gap(from_: int, through: int) -> Range | None:
+    """Find no open gap."""
+    del from_, through
+    return None
 
 
 class Lifecycle:
@@ -169,15 +193,19 @@ class _State(msgspec.Struct, eq=False):
     agreed_ms: int | None = None
     end: ExecutionEnd | None = None
     tries: int = 0
+    gap_scans: int = 0
+    gap_scan_ms: int | None = None
     is_forgotten: bool = False
 
 
 class Executions:
     """The executions of one log group: running, then over, then drained and ended."""
 
-    def __init__(self, lifecycle: Lifecycle | None) -> None:
+    def __init__(self, lifecycle: Lifecycle | None, open_gap: OpenGap = no_gap) -> None:
         """Create an empty set; without a lifecycle no execution ever ends."""
         self._lifecycle = lifecycle
+        self._open_gap = open_gap
+        self._in_gap: set[str] = set()
         self._states: dict[str, _State] = {}
         self._of_stream: dict[str, str] = {}
         self._open: set[str] = set()
@@ -297,7 +325,8 @@ class Executions:
         """Take a whole scan that missed no known event, and return the executions that it ends.
 
         The second such scan of an execution's last part ends it if nothing new was found since the
-        first. Executions in ``unscanned`` wait: no scan has returned all of their rows yet.
+        first. Executions in ``unscanned`` wait: no scan has returned all of their rows yet. So do
+        those near an open gap, for ``GAP_SCANS_MAX`` scans: events of theirs may be missing there.
         """
         ends: list[ExecutionEnd] = []
         if self._lifecycle is None:
@@ -308,7 +337,7 @@ class Executions:
                 state.status, state.over_since = "UNKNOWN", number - 1
             if state.status is None or not _reaches(state, from_, through, begun_ms):
                 continue
-            if execution in unscanned:
+            if execution in unscanned or self._find_gap(execution, state) is not None:
                 continue
             state.tries += 1
             if max(state.over_since, state.changed) >= number:
@@ -320,6 +349,29 @@ class Executions:
                 self._close(execution, state)
                 ends.append(state.end)
         return ends
+
+    def count_gap_scan(self, from_: int, through: int, begun_ms: int, allowance_ms: int) -> None:
+        """Count a scan, conclusive or not, for the executions near it that wait for a gap."""
+        for execution in sorted(self._in_gap):
+            state = self._states[execution]
+            if self._find_gap(execution, state) is None:
+                continue
+            is_near = from_ <= state.last + END_GAP_MS and state.first - END_GAP_MS <= through
+            last_ms = state.gap_scan_ms
+            if is_near and (last_ms is None or not last_ms <= begun_ms < last_ms + allowance_ms):
+                state.gap_scans += 1
+                state.gap_scan_ms = begun_ms
+
+    def _find_gap(self, execution: str, state: _State) -> Range | None:
+        """The open gaps that a drained execution waits for; None: it need not wait."""
+        gap = None
+        if state.agreed_ms is not None and state.end is None and state.gap_scans < GAP_SCANS_MAX:
+            gap = self._open_gap(state.first - END_GAP_MS, state.last + END_GAP_MS)
+        if gap is None:
+            self._in_gap.discard(execution)
+        else:
+            self._in_gap.add(execution)
+        return gap
 
     def drain_range(self, now_ms: int, named: Collection[str] = ()) -> tuple[int, int] | None:
         """Time range of which two scans would end executions; None if no execution waits.
@@ -334,10 +386,13 @@ class Executions:
         for execution in sorted({*recent, *self._open.intersection(named)}):
             state = self._states[execution]
             is_over = state.status is not None or self._is_idle(state, now_ms)
-            if not is_over or state.tries >= TRIES_MAX:
+            gap = self._find_gap(execution, state) if is_over else None
+            if not is_over or (gap is None and state.tries >= TRIES_MAX):
                 continue
             if state.last >= now_ms - FRESH_MS or execution in named:
                 span = max(state.first, state.last - DRAIN_MS), min(state.last + DRAIN_MS, now_ms)
+                if gap is not None and gap[0] <= now_ms and gap[1] - gap[0] <= GAP_WIDTH_MS:
+                    span = gap[0], min(gap[1], now_ms)
                 spans.append(span)
         return _join_newest(spans)
 
@@ -422,7 +477,8 @@ class Executions:
         """Open an execution again for a late event: it ends again, with another count [11]."""
         if state.end is not None:
             state.end = None
-            state.tries = 0
+            state.tries = state.gap_scans = 0
+            state.gap_scan_ms = None
         self._put_open(execution_of(state.stream), state)
         if self._lifecycle is not None and self._lifecycle.is_by_silence(state.status):
             state.status = None

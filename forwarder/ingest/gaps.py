@@ -135,6 +135,13 @@ class Gaps:
             for gap in self._open.values()
         )
 
+    def open_within(self, from_: int, through: int) -> Range | None:
+        """The range of all open gaps together that overlap a range; None: there is none."""
+        near = [gap for gap in self._open.values() if gap.from_ <= through and from_ <= gap.through]
+        if not near:
+            return None
+        return min(gap.from_ for gap in near), max(gap.through for gap in near)
+
     def _count_inconsistent(self) -> int:
         return sum(gap.reason.startswith(INCONSISTENT) for gap in self._open.values())
 

@@ -148,12 +148,12 @@ class LogGroup:
         journal, lifecycle = self.journal, self.lifecycle
         self.totals = Totals(journal)
         """Range totals, cached for all viewers."""
-        self.executions = Executions(lifecycle)
+        self._gaps = Gaps(journal, self._notices.append)
+        self.executions = Executions(lifecycle, self._gaps.open_within)
         ended = {} if lifecycle is None else journal.ended_executions(lifecycle.rule)
         self.executions.load(journal.streams(), ended, journal.head_seq)
         self._marked = RangeSet()
         self._deleted: dict[str, int] = {}
-        self._gaps = Gaps(journal, self._notices.append)
         self.alterations = Alterations(journal, self._gaps)
         """The events whose text changed under their id."""
         self._texts = KnownTexts()
@@ -286,6 +286,7 @@ class LogGroup:
             self._live_begun_ms = scan.begun_ms
             self._allowance.note_poll(scan.begun_ms)
         self.allowance_ms = self._allowance.at(scan.begun_ms)
+        self.executions.count_gap_scan(scan.from_, scan.top, scan.begun_ms, self.allowance_ms)
         if not is_conclusive:
             self.counts.inconclusive += 1
             self._settle_conflicts(scan)
@@ -295,7 +296,12 @@ class LogGroup:
             return None
         self.alterations.confirm_whole(scan, comparison.proven_from(now_ms))
         self._missing.clear_range(scan.from_, scan.top)
-        self._end_executions(scan, unscanned)
+        done = self._complete(scan, unscanned)
+        self._end_executions(scan, unscanned)  # executions wait for the gaps just repaired
+        return done
+
+    def _complete(self, scan: Scan, unscanned: Sequence[UnscannedRow]) -> ScanDone | None:
+        """Mark what a conclusive scan completes, and repair its gaps; None: it is too young."""
         through = min(scan.covered, scan.begun_ms - self.allowance_ms)
         # A row that CloudWatch does not show yet may have invisible neighbours [8].
         through = min([through, *(one.timestamp - 1 for one in unscanned)])

@@ -124,6 +124,11 @@ def test_inconsistent_answers_lose_nothing(troubles: tuple[str, ...]) -> None:
     assert told > 25
 
 
+@pytest.mark.parametrize("seed", [11, 12])
+def test_an_execution_does_not_end_while_events_in_its_range_are_held_back(seed: int) -> None:
+    assert run(seed, ("ahead", "other time", "two streams")).seen["End"] > 0
+
+
 @pytest.mark.parametrize(
     "troubles",
     [

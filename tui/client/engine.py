@@ -47,6 +47,7 @@ from tui.client.session import ViewerSession
 from tui.client.status import (
     Effect,
     EndStatus,
+    GapStatus,
     MarkStatus,
     Rebased,
     Status,
@@ -116,11 +117,15 @@ def goal_result(goal: Goal, sessions: Sequence[ViewerSession]) -> ViewerResult |
 def _executions_ended(goal: Goal, sessions: Sequence[ViewerSession]) -> ViewerResult | None:
     """The result once all executions have ended, their events equal or given up [13]."""
     ends: dict[str, EndStatus] = {}
+    gaps: dict[str, GapStatus] = {}
     for session in sessions:
         proof = session.holdings.proof
         for end in session.holdings.ends:
             if end.equal or proof.is_given_up(end.from_ms, end.through_ms):
                 ends[end.execution] = end
+                gap = session.holdings.gap_at_end(end)
+                if gap is not None:
+                    gaps[end.execution] = gap
     if not all(execution in ends for execution in goal.executions):
         return None
     unequal = [end for end in ends.values() if not end.equal]
@@ -129,6 +134,12 @@ def _executions_ended(goal: Goal, sessions: Sequence[ViewerSession]) -> ViewerRe
         span = iso_range(one.from_ms, one.through_ms)
         reason = f"execution {one.execution}: events in {span} are missing or different"
         return ViewerResult(EXIT_INCOMPLETE, reason)
+    for execution in goal.executions:
+        if execution in gaps:
+            gap = gaps[execution]
+            span = iso_range(gap.from_ms, gap.through_ms)
+            reason = f"execution {execution}: events in {span} may be missing: {gap.reason}"
+            return ViewerResult(EXIT_INCOMPLETE, reason)
     statuses = {ends[execution].status for execution in goal.executions}
     if "FAILED" in statuses:
         return ViewerResult(EXIT_FAILED)

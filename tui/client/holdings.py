@@ -16,6 +16,7 @@ from tui.client.proof import Proof
 from tui.client.status import (
     Effect,
     EndStatus,
+    GapStatus,
     MarkStatus,
     Rebased,
     Stored,
@@ -94,6 +95,7 @@ class Holdings:
         self._lowest: int | None = None  # lowest key ever stored, once any was dropped
         self._tally_events = tally_events
         self._ends: dict[str, tuple[End, bool]] = {}
+        self._in_gap: set[str] = set()
 
     @property
     def ends(self) -> tuple[EndStatus, ...]:
@@ -248,6 +250,15 @@ class Holdings:
             self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
             self.floor_ms = time_of(dropped) + 1
 
+    def gap_at_end(self, end: EndStatus) -> GapStatus | None:
+        """A gap in which events may be missing that the end does not know of; None: no such gap.
+
+        Only one that was there as the end came: a later one did not make the scans behind it fail.
+        """
+        if end.execution not in self._in_gap:
+            return None
+        return self.proof.unshown_gap(end.from_ms, end.through_ms)
+
     def rebase(self, reason: str) -> list[Effect]:
         """Adopt another epoch: lines stay, but count only once they come again [6]."""
         counted = len(self.tally) > self.tally.unconfirmed
@@ -255,6 +266,7 @@ class Holdings:
         self.tally.unconfirm_all()
         self.proof.rebase()
         self._ends.clear()
+        self._in_gap.clear()
         self.last_mark = None
         if not counted:
             return []
@@ -311,6 +323,9 @@ class Holdings:
         equal = self.is_equal(end)
         if end.execution in self._ends or len(self._ends) < ENDS_MAX:
             self._ends[end.execution] = (end, equal)
+            self._in_gap.discard(end.execution)
+            if self.proof.unshown_gap(end.from_, end.through) is not None:
+                self._in_gap.add(end.execution)
         result = FollowUp([_end_status(end, equal=equal)])
         if equal:
             self.proof.add_equal(end.from_, end.through)

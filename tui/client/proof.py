@@ -13,8 +13,8 @@ import msgspec
 
 from common.ranges import RangeSet
 from tui.client.status import GapStatus, LostRange, UnequalRange
-from tui.lines.rows import is_altered
-from wire.limits import TIMESTAMP_MAX
+from tui.lines.rows import is_altered, is_outage
+from wire.limits import END_GAP_MS, TIMESTAMP_MAX
 from wire.messages import DeclaredGap, Gap, Lost
 
 REPAIRED_MAX: Final = 100
@@ -108,6 +108,22 @@ class Proof:
     def known_missing(self) -> list[tuple[int, int]]:
         """Ranges that are lost, unrecoverable or given up, ascending."""
         return sorted({*self._given_up, *self._known_losses()})
+
+    def unshown_gap(self, from_: int, through: int) -> GapStatus | None:
+        """A gap in which events of an ended execution may be missing: open nearby, or lasting.
+
+        An altered text is none: the event is shown, and its other text with it. An outage just
+        after an end is none either: the scans behind the end came before it.
+        """
+        for known in self._gaps.values():
+            gap = known.gap
+            if gap.state == "repaired" or is_altered(gap.reason):
+                continue
+            is_wide = gap.state in _OPEN and not is_outage(gap.reason)
+            margin = END_GAP_MS if is_wide else 0
+            if gap.from_ms <= through + margin and from_ - margin <= gap.through_ms:
+                return gap
+        return None
 
     def add_verified(self, from_: int, through: int, generation: int) -> list[GapStatus]:
         """Add a fully scanned range that compared equal; returns the gaps it shows as repaired."""

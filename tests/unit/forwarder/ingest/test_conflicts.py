@@ -14,10 +14,11 @@ from forwarder.ingest.conflicts import (
     join_positions,
     sort_out,
 )
+from forwarder.ingest.executions import DRAIN_MS, Lifecycle
 from forwarder.ingest.gaps import CONTRADICTED, INCONSISTENT, SAME_REASON_MAX, UNREADABLE
 from forwarder.ingest.log_group import RECREATED, LogGroup
 from forwarder.ingest.scan import Ingested
-from forwarder.records import GapRecord, LogEvent, Reset, ScanDone, UnreadableEvent
+from forwarder.records import ExecutionEnd, GapRecord, LogEvent, Reset, ScanDone, UnreadableEvent
 from tests.support.forwarder.log_events import GROUP, NOW_MS, event, events
 from tests.support.forwarder.memory_journal import MemoryJournal
 from tests.support.forwarder.scans import run_scan
@@ -294,3 +295,32 @@ def test_unreadable_events_of_other_paths_are_counted(group: LogGroup) -> None:
 def test_positions_are_joined() -> None:
     assert join_positions([9, 1, 2, 30], 5) == [(1, 2), (9, 9), (30, 30)]
     assert join_positions([]) == []
+
+
+# Executions that end
+
+
+def _ends(group: LogGroup) -> list[ExecutionEnd]:
+    return [one for one in group.take_notices() if isinstance(one, ExecutionEnd)]
+
+
+def test_an_execution_ends_only_once_the_events_held_back_in_its_range_are_here() -> None:
+    group = LogGroup(MemoryJournal(GROUP), lifecycle=Lifecycle.pattern("^over$"))
+    last = NOW_MS + 5 * DRAIN_MS
+    over = event(9, last, message="over")
+    page = [event(1), event(2, stream="job/1"), event(2, stream="job/2"), over]
+    run_scan(group, page, last + 10)
+    for now_ms in (last + 5_000, last + 10_000, last + 15_000):
+        run_scan(group, [over], now_ms, last - DRAIN_MS)
+    assert _ends(group) == []
+    wanted = group.drain_range(last + 15_000)
+    assert wanted == (NOW_MS, NOW_MS)
+    run_scan(group, [event(1), event(2)], last + 20_000, *wanted)
+    for now_ms in (last + 25_000, last + 30_000):
+        assert _ends(group) == []
+        wanted = group.drain_range(now_ms)
+        assert wanted == (last - DRAIN_MS, now_ms)
+        run_scan(group, [over], now_ms, *wanted)
+    [end] = _ends(group)
+    assert (end.execution, end.from_, end.through, end.head_seq) == ("1", NOW_MS, last, 3)
+    assert gaps(group) == []

@@ -4,12 +4,15 @@ import asyncio
 
 import pytest
 
+from common.ranges import Range
 from forwarder.errors import LifecycleError
 from forwarder.ingest.executions import (
     DRAIN_MS,
     DRAIN_WIDTH_MS,
     FORGOTTEN_MS,
     FRESH_MS,
+    GAP_SCANS_MAX,
+    GAP_WIDTH_MS,
     TRIES_MAX,
     Executions,
     Lifecycle,
@@ -19,6 +22,7 @@ from forwarder.ingest.executions import (
 )
 from forwarder.records import ExecutionEnd
 from tests.support.forwarder.log_events import NOW_MS, event
+from wire.limits import END_GAP_MS
 
 RULE = r"state=(?:(?P<SUCCEEDED>done)|(?P<FAILED>failed)|(?P<STOPPED>stopped)|gone)"
 ALLOWANCE_MS = 2_000
@@ -200,6 +204,71 @@ def test_an_execution_stamped_ahead_of_the_clock_is_not_idle() -> None:
     executions.add_events([event(1), event(2, NOW_MS + 6_600_000)], 0)
     assert _scanned(executions, 1, NOW_MS + 40_000) == []
     assert executions.drain_range(NOW_MS + 40_000) is None
+
+
+class _OpenGaps:
+    """The open gap of a log group, which the tests open and close."""
+
+    def __init__(self, gap: Range) -> None:
+        self.gap: Range | None = gap
+
+    def find(self, from_: int, through: int) -> Range | None:
+        if self.gap is None or self.gap[1] < from_ or through < self.gap[0]:
+            return None
+        return self.gap
+
+
+LAST_MS = NOW_MS + 10 * DRAIN_MS
+GAP = NOW_MS + DRAIN_MS, NOW_MS + DRAIN_MS + 5
+
+
+def _waiting(gaps: _OpenGaps) -> Executions:
+    """An execution of ten minutes whose last part one scan has read since it was over."""
+    executions = Executions(Lifecycle.pattern(RULE), gaps.find)
+    executions.add_events([event(1), event(2, LAST_MS, message="state=done")], 0)
+    assert _scanned(executions, 1, LAST_MS + 10, LAST_MS - DRAIN_MS) == []
+    return executions
+
+
+def test_an_execution_waits_for_an_open_gap_in_its_range_and_its_drains_read_it() -> None:
+    gaps = _OpenGaps(GAP)
+    executions = _waiting(gaps)
+    assert _scanned(executions, 2, LAST_MS + 3_000, LAST_MS - DRAIN_MS) == []
+    assert executions.drain_range(LAST_MS + 3_000) == GAP
+    gaps.gap = None
+    assert executions.drain_range(LAST_MS + 6_000) == (LAST_MS - DRAIN_MS, LAST_MS + 6_000)
+    assert len(_scanned(executions, 3, LAST_MS + 6_000, LAST_MS - DRAIN_MS)) == 1
+
+
+def test_a_gap_just_outside_of_an_executions_events_may_hold_its_first_or_last_ones() -> None:
+    for gap, count in [
+        ((NOW_MS - END_GAP_MS, NOW_MS - END_GAP_MS), 0),
+        ((NOW_MS - END_GAP_MS - 9, NOW_MS - END_GAP_MS - 1), 1),
+        ((LAST_MS + END_GAP_MS, LAST_MS + END_GAP_MS), 0),
+        ((LAST_MS + END_GAP_MS + 1, LAST_MS + END_GAP_MS + 9), 1),
+    ]:
+        executions = _waiting(_OpenGaps(gap))
+        assert len(_scanned(executions, 2, LAST_MS + 3_000, LAST_MS - DRAIN_MS)) == count
+
+
+def test_an_execution_waits_for_a_gap_that_stays_open_for_a_bounded_number_of_scans() -> None:
+    executions = _waiting(_OpenGaps(GAP))
+    scans, now_ms = 0, LAST_MS + 3_000
+    while executions.drain_range(now_ms, ["1"]) == GAP:
+        assert _scanned(executions, 2 + scans, now_ms, LAST_MS - DRAIN_MS) == []
+        executions.count_gap_scan(*GAP, now_ms, ALLOWANCE_MS)
+        executions.count_gap_scan(*GAP, now_ms + ALLOWANCE_MS - 1, ALLOWANCE_MS)
+        executions.count_gap_scan(LAST_MS * 2, LAST_MS * 3, now_ms * 2, ALLOWANCE_MS)
+        scans, now_ms = scans + 1, now_ms + ALLOWANCE_MS
+        assert scans <= GAP_SCANS_MAX
+    assert scans == GAP_SCANS_MAX
+    assert executions.drain_range(now_ms, ["1"]) == (LAST_MS - DRAIN_MS, LAST_MS + DRAIN_MS)
+    assert len(_scanned(executions, 2 + scans, now_ms, LAST_MS - DRAIN_MS)) == 1
+
+
+def test_drains_do_not_read_a_wide_gap() -> None:
+    wide = NOW_MS - GAP_WIDTH_MS, NOW_MS + 1
+    assert _waiting(_OpenGaps(wide)).drain_range(LAST_MS) == (LAST_MS - DRAIN_MS, LAST_MS)
 
 
 def test_an_execution_is_ended_from_outside() -> None:

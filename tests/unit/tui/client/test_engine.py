@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from common.errors import EXIT_INCOMPLETE
 from tests.support.viewer.http_journal import HttpJournal
@@ -34,10 +35,13 @@ from tui.client.session import ViewerSession
 from tui.client.target import TargetSpec
 from tui.lines.rows import Change, Line, Rule
 from tui.output.record import write_record
-from wire.messages import ExecutionStatus, Lost, ServerMessage
+from wire.limits import END_GAP_MS
+from wire.messages import ExecutionStatus, GapState, Lost, ServerMessage
 from wire.query import Filter
 
 DONE = f"{SINCE}:0.."
+INCONSISTENT = "CloudWatch Logs answered inconsistently: event id 2 came with another timestamp"
+UNREAD = "CloudWatch Logs could not be read: timeout"
 
 
 class BugError(Exception):
@@ -478,6 +482,44 @@ def test_an_end_counts_once_it_is_equal_or_given_up() -> None:
     assert outcome is not None
     assert outcome.code == EXIT_INCOMPLETE
     assert "execution one" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("from_", "through", "state", "reason", "code"),
+    [
+        (1_500, 1_500, "suspected", INCONSISTENT, EXIT_INCOMPLETE),
+        (1_500, 1_500, "repairing", UNREAD, EXIT_INCOMPLETE),
+        (1_500, 1_500, "unrecoverable", "retention", EXIT_INCOMPLETE),
+        (1_500, 1_500, "unrecoverable", "altered: masked", 0),
+        (1_500, 1_500, "repaired", INCONSISTENT, 0),
+        (2_001, 2_100, "suspected", INCONSISTENT, EXIT_INCOMPLETE),
+        (2_001, 2_100, "suspected", UNREAD, 0),
+        (2_001, 2_100, "unrecoverable", "retention", 0),
+        (2_001 + END_GAP_MS, 2_100 + END_GAP_MS, "suspected", INCONSISTENT, 0),
+    ],
+)
+def test_an_equal_end_is_incomplete_while_a_gap_of_its_range_is_not_repaired(
+    from_: int, through: int, state: GapState, reason: str, code: int
+) -> None:
+    session, forwarder = live_session()
+    deliver(session, replace(forwarder.gap(from_, through, state), reason=reason))
+    deliver(session, forwarder.end(SINCE, 2_000, 0))
+    outcome = goal_result(Goal(executions=("one",)), [session])
+    assert outcome is not None
+    assert outcome.code == code
+    assert not code or (reason in outcome.reason and "execution one" in outcome.reason)
+
+
+def test_a_gap_that_was_repaired_or_came_after_the_end_leaves_it_complete() -> None:
+    session, forwarder = live_session()
+    goal = Goal(executions=("one",))
+    deliver(session, forwarder.gap(1_500, 1_500, "suspected"))
+    deliver(session, forwarder.end(SINCE, 2_000, 0))
+    deliver(session, forwarder.gap(1_500, 1_500, "repaired"))
+    assert goal_result(goal, [session]) == ViewerResult(0)
+    deliver(session, forwarder.end(SINCE, 2_000, 0))
+    deliver(session, forwarder.gap(1_500, 1_500, "suspected"))
+    assert goal_result(goal, [session]) == ViewerResult(0)
 
 
 def test_the_goal_that_is_reached_first_counts() -> None:
