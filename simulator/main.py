@@ -322,7 +322,7 @@ class Simulator:
         else:
             assert children.first is not None, "without a cluster it was started"
             forwarder = await in_thread(children.first.ready)
-            await self._cable.start(urlsplit(forwarder["http"]).port or 80)
+            await self._cable.start(urlsplit(str(forwarder.get("http"))).port or 80)
         return forwarder
 
     def _ready(

@@ -286,7 +286,11 @@ class Keeper:
 
         It does not linger, as its log group is gone or unwanted: its polls would only delay others.
         """
-        if self._pins.pop(key, None) is not None and key in self._entries:
+        if self._pins.pop(key, None) is not None:
+            self._end_lingering(key)
+
+    def _end_lingering(self, key: FeedKey) -> None:
+        if key in self._entries:
             self._entries[key].used_s = self._now_s() - self._linger_s
 
     def _postpone(self, pin: _Pin, error: ForwarderError) -> None:
@@ -306,6 +310,8 @@ class Keeper:
                 _LOG.log(level, "%s: %s (trying again)", key.group, error)
             self._postpone(pin, error)
         else:
+            if key not in self._pins:  # unpinned while it started
+                self._end_lingering(key)
             pin.problem, pin.is_elsewhere = "", False
             pin.backoff.reset()
 

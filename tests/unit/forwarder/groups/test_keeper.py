@@ -183,10 +183,11 @@ async def test_a_feed_that_is_not_pinned_any_more_does_not_linger_without_viewer
         rig.keeper.pin(key)
     async with sweeping(rig):
         await until(lambda: len(rig.open) == 2)
-        rig.view(rig.keeper.hubs[TWO])
+        leave = rig.view(rig.keeper.hubs[TWO])
         for key in (ONE, TWO):
             rig.keeper.unpin(key)
         await until(lambda: rig.open == [TWO])
+        leave()
     await rig.keeper.close()
 
 
