@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.fake_engine import EPOCH_MS, FakeEngine, make_line
@@ -119,7 +121,9 @@ async def test_lines_that_arrive_are_counted() -> None:
     async with running(engine()) as screen:
         await screen.press("P")
         screen.engine.add(lines(60, 3_000))
-        await screen.press()
+        async with asyncio.timeout(60):
+            while "2,040" not in rows(screen)[0]:  # counted in slices
+                await screen.settle()
         assert [row.split()[0] for row in rows(screen)] == ["2,040", "1,020"]
 
 
