@@ -49,6 +49,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {
     "scenario": "reconnect",
     "seed": 7,
     "since": "1h",
+    "speed": "10",
     "stream": ["web/main/7c1e"],
     "timezone": "Europe/Zurich",
     "tls_cert": "/etc/gapless/cert.pem",

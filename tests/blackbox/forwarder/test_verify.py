@@ -89,7 +89,9 @@ async def test_missing_altered_and_invented_events_are_reported(
 ) -> None:
     async with mangled(ready, Tampering) as url:
         done = await asyncio.to_thread(verify, tmp_path, moto, url, "--json")
-    assert (done.returncode, done.stderr) == (4, "")
+    assert done.returncode == 4
+    # A slow machine makes it wait, which it says.
+    assert all(line.startswith("gapless: ") for line in done.stderr.splitlines())
     report = json.loads(done.stdout)
     pages = (EVENTS - 1) // 10_000 + 1
     assert (report["cloudwatch"], report["forwarder"]) == (EVENTS, EVENTS)

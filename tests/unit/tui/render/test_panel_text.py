@@ -15,7 +15,7 @@ from tui.client.status import (
     UnequalRange,
 )
 from tui.render import panel_text
-from tui.render.key_bindings import KEYS
+from tui.render.key_bindings import KEYS, available
 from tui.render.panel_text import (
     TITLE_CHARS,
     palette_title,
@@ -136,22 +136,28 @@ def test_the_help_fits_with_a_gap_after_each_key(controls: bool) -> None:  # noq
         assert cell_len(name + said) <= HELP_CELLS, said
 
 
-def test_a_line_of_the_help_does_what_its_first_key_does() -> None:
-    lines = panel_text.help_report(with_simulator=True)
-    actions = panel_text.help_actions(with_simulator=True)
+@pytest.mark.parametrize("in_replay", [False, True])
+def test_a_line_of_the_help_does_what_its_first_key_does(*, in_replay: bool) -> None:
+    keys = [*available(with_simulator=True, in_replay=in_replay)]
+    lines = panel_text.help_report(with_simulator=True, in_replay=in_replay)
+    actions = panel_text.help_actions(with_simulator=True, in_replay=in_replay)
     said = [("".join(text for text, _ in lines[at]).split(), one) for at, one in actions.items()]
-    assert len(said) == sum(bool(key.actions) for key in KEYS)
-    for key in KEYS:
+    assert len(said) == sum(bool(key.actions) for key in keys)
+    for key in keys:
         if key.actions:
             assert (f"{key.shown} {key.help}".split(), key.actions[0].action) in said
 
 
 def test_the_help_lists_every_key() -> None:
-    text = text_of(panel_text.help_report(with_simulator=True))
-    for key in KEYS:
-        assert key.shown in text
-        assert key.help in text
-        assert key.difference in text
+    seen = set()
+    for in_replay in (False, True):
+        text = text_of(panel_text.help_report(with_simulator=True, in_replay=in_replay))
+        for key in available(with_simulator=True, in_replay=in_replay):
+            assert key.shown in text
+            assert key.help in text
+            assert key.difference in text
+            seen.add(key.help)
+    assert seen == {key.help for key in KEYS}
     assert "unplug the cable" not in text_of(panel_text.help_report(with_simulator=False))
 
 
