@@ -466,6 +466,18 @@ def filter_pattern_option(function: _Function) -> _Function:
     )(function)
 
 
+exclude_option: Final = click.option(
+    "--exclude", type=EXPRESSION, multiple=True, metavar="EXPR", help="Hide lines that match."
+)
+
+level_option: Final = click.option(
+    "--level",
+    type=LEVEL,
+    metavar=f"[{'|'.join(LEVELS)}]",
+    help="Only lines of this level or above; lines without a level count as info.",
+)
+
+
 def page_options(command: str) -> Callable[[Callable[..., _Result]], Callable[..., _Result]]:
     """Add ``--web`` and ``--port``: the command gets the page's port, None without a page."""
 

@@ -175,7 +175,7 @@ def rest_after(share: int, took_ms: int, calls_ms: int | None) -> int:
     """Pause of a tier from the start of its last scan, ms.
 
     Args:
-        share: the part of the time, and of the calls, that the tier may take: one of so many.
+        share: the part of the time, and of the calls, that the tier may take: 20 means a twentieth.
         took_ms: duration of the scan.
         calls_ms: time in which the feed's equal part of the call budget allows its calls, so that
             all feeds together keep to the share; None: unknown, so the duration counts in full.

@@ -11,10 +11,10 @@ from gapless.options import (
     EXPRESSION,
     FIELDS,
     FORMAT,
-    LEVEL,
-    LEVELS,
     TIMEZONE,
     ParsedType,
+    exclude_option,
+    level_option,
 )
 
 AT_ONCE: Final = "max"
@@ -60,15 +60,8 @@ SPEED: Final = ParsedType("speed", parse_speed, choices=("1", "10", "100", AT_ON
     metavar="EXPR",
     help="Only lines that match, as with gapless tail.",
 )
-@click.option(
-    "--exclude", type=EXPRESSION, multiple=True, metavar="EXPR", help="Hide lines that match."
-)
-@click.option(
-    "--level",
-    type=LEVEL,
-    metavar=f"[{'|'.join(LEVELS)}]",
-    help="Only lines of this level or above; lines without a level count as info.",
-)
+@exclude_option
+@level_option
 @click.option(
     "--fields",
     type=FIELDS,

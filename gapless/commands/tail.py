@@ -24,8 +24,6 @@ from gapless.options import (
     FIELDS,
     FILE,
     FORMAT,
-    LEVEL,
-    LEVELS,
     STREAM,
     TARGET,
     TEXT,
@@ -35,7 +33,9 @@ from gapless.options import (
     calls_option,
     check_times,
     check_writable,
+    exclude_option,
     filter_pattern_option,
+    level_option,
     notify_option,
     page_options,
     several_aws_options,
@@ -198,15 +198,8 @@ Exit codes:
     help="Only lines that match: text, /regex/, field=value (!= > >= < <=), field~text, "
     "level>=warn, !x for the opposite. Without upper-case letters, case is ignored.",
 )
-@click.option(
-    "--exclude", type=EXPRESSION, multiple=True, metavar="EXPR", help="Hide lines that match."
-)
-@click.option(
-    "--level",
-    type=LEVEL,
-    metavar=f"[{'|'.join(LEVELS)}]",
-    help="Only lines of this level or above; lines without a level count as info.",
-)
+@exclude_option
+@level_option
 @click.option(
     "--fields",
     type=FIELDS,

@@ -379,6 +379,7 @@ class Rig:
         # Only this is left on the shell's screen: text before it went with the viewer's.
         left = plain(written.rpartition("\x1b[?1049l")[2]).strip()
         assert not left or left.startswith(("gapless: fetching", "Session of ")), left
+        assert "FAIL" not in left.partition("\n")[0], left
         assert self._terminal.attributes() == self._terminal.before
         record = [json.loads(line) for line in self._record.read_bytes().splitlines()]
         for verdict in self._verdicts(record):

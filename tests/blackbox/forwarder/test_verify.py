@@ -91,7 +91,7 @@ async def test_missing_altered_and_invented_events_are_reported(
         done = await asyncio.to_thread(verify, tmp_path, moto, url, "--json")
     assert done.returncode == 4
     # A slow machine makes it wait, which it says.
-    assert all(line.startswith("gapless: ") for line in done.stderr.splitlines())
+    assert all(line.startswith("gapless: waiting for ") for line in done.stderr.splitlines())
     report = json.loads(done.stdout)
     pages = (EVENTS - 1) // 10_000 + 1
     assert (report["cloudwatch"], report["forwarder"]) == (EVENTS, EVENTS)

@@ -516,7 +516,7 @@ class StreamPane(ListPane):
         return self._groups[stream[0]] if stream[0] < len(self._groups) else ""
 
     def _item(self, stream: StreamId, count: int, group_cells: int, *, is_on: bool) -> ListItem:
-        """The row of a stream, whose log group takes so many cells; 0: there is one group."""
+        """The row of a stream; ``group_cells`` is the width of the group column, 0 without one."""
         ascii_only = self._palette.ascii_only
         number = units.number(count).rjust(_COUNT_CELLS)
         group: tuple[Segment, ...] = ()
