@@ -494,6 +494,13 @@ def page_options(command: str) -> Callable[[Callable[..., _Result]], Callable[..
                 raise UsageError(msg)
             if web:
                 require_extra(f"gapless {command} --web", "web")
+                if options.get("record") is not None:
+                    # Each tab is a viewer of its own, and would replace the others' record.
+                    msg = (
+                        "--record writes what one screen shows, and each tab has its own: "
+                        f"leave out --web, or run gapless {command} --record beside it"
+                    )
+                    raise UsageError(msg)
             return function(*arguments, page=port if web else None, **options)
 
         text = "The page's port, with --web; 0 = any free one."
@@ -502,6 +509,12 @@ def page_options(command: str) -> Callable[[Callable[..., _Result]], Callable[..
         return click.option("--web", is_flag=True, help=text)(with_port)
 
     return add
+
+
+def record_option(function: _Function) -> _Function:
+    """Add ``--record``."""
+    text = "Write what is shown, with its marks, for gapless replay: at the end, and at SIGUSR1."
+    return click.option("--record", type=FILE, metavar="FILE", help=text)(function)
 
 
 def while_held_option(function: _Function) -> _Function:

@@ -18,12 +18,14 @@ from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
     TEXT,
+    check_writable,
     cloudwatch_option,
     complete_scenario,
     find_scenario,
     forwarders_option,
     notify_option,
     page_options,
+    record_option,
     scenario_seed_option,
 )
 from gapless.terminal import StatusLine
@@ -56,6 +58,7 @@ _TICK_S: Final = 1.0
 )
 @cloudwatch_option
 @forwarders_option
+@record_option
 @notify_option
 @page_options("demo")
 def command(
@@ -65,6 +68,7 @@ def command(
     connect_after: int | None,
     cloudwatch: str,
     forwarders: int,
+    record: Path | None,
     notify: Literal["off", "bell", "osc9", "osc777"],
     page: int | None,
 ) -> int:
@@ -73,6 +77,7 @@ def command(
     Everything runs on this machine, and ends with the viewer.
     """
     require_extra("gapless demo", "demo")
+    check_writable(record, "record")
     if forwarders > 1:
         require_extra("gapless demo --forwarders", "postgresql")
     played = None if scenario is None else find_scenario(scenario)
@@ -99,6 +104,7 @@ def command(
             # The executions have been running for a while when the simulator starts.
             since=started_ms - (DEFAULT_HISTORY_MS if played is None else played.setup.since_ms),
             control=str(ready["control"]),
+            record=record,
             notify=notify,
             notice="" if played is None else f"{played.doc} F2: steps and verdict",
         )

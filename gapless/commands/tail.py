@@ -38,6 +38,7 @@ from gapless.options import (
     level_option,
     notify_option,
     page_options,
+    record_option,
     several_aws_options,
     token_file_option,
 )
@@ -247,7 +248,7 @@ Exit codes:
     show_default=True,
     help="Longest time that strict order holds a line back.",
 )
-@click.option("--record", type=FILE, metavar="FILE", help="Write what is shown, with its marks.")
+@record_option
 @click.option(
     "-f",
     "--follow/--no-follow",

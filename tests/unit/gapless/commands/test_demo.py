@@ -173,6 +173,27 @@ def test_demo_web_serves_a_page_with_a_viewer_for_each_tab(
     assert given["--while-held"] == part.arguments[-1]
 
 
+@pytest.mark.usefixtures("part")
+def test_what_is_shown_is_recorded(watched: list[Viewing], tmp_path: Path) -> None:
+    assert cli.run(["demo", "--record", str(tmp_path / "run.ndjson")]) == 0
+    assert [one.record for one in watched] == [tmp_path / "run.ndjson"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--record", "/nowhere/run.ndjson"], "its folder is missing or not writable"),
+        (["--record", "run.ndjson", "--web"], "leave out --web"),
+    ],
+)
+def test_a_record_that_cannot_be_written_is_refused_before_the_start(
+    part: FakePart, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["demo", *arguments]) == 2
+    assert reason in capsys.readouterr().err
+    assert part.arguments == []
+
+
 def test_the_error_of_a_failed_simulator_is_shown(
     part: FakePart,
     capsys: pytest.CaptureFixture[str],

@@ -38,6 +38,7 @@ from wire.limits import DEFAULT_HISTORY_MS
         (["ws://127.0.0.1", "--port", "80"], "give --web with it"),
         (["ws://127.0.0.1", "--web", "--output", "json"], "--web shows the screen"),
         (["ws://127.0.0.1", "--web", "--no-follow"], "--web shows the screen"),
+        (["ws://127.0.0.1", "--web", "--record", "run.ndjson"], "each tab has its own: leave out"),
         (["ws://127.0.0.1", "--fields", "a,,b"], "at character 3 is no field name"),
         (["ws://127.0.0.1", "--format", "jsno"], "did you mean json?"),
         (["ws://127.0.0.1", "-o", "{tme}"], "unknown field 'tme' at character 1: did you mean"),
