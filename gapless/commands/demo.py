@@ -35,7 +35,7 @@ from gapless.viewing.watch import load_viewer, watch
 from wire.limits import DEFAULT_HISTORY_MS
 
 if TYPE_CHECKING:
-    from simulator.scenarios.base import Scenario
+    from simulator.scenarios.base import Setup
 
 _TICK_S: Final = 1.0
 
@@ -83,12 +83,13 @@ def command(
     played = None if scenario is None else find_scenario(scenario)
     if seed is None:
         seed = 1 if played is None else played.setup.seed
-    if played is not None and connect_after is None:
-        connect_after = played.setup.connect_after_ms or None
+    setup = None if played is None else played.setup_for(seed)
+    if setup is not None and connect_after is None:
+        connect_after = setup.connect_after_ms or None
     with contextlib.ExitStack() as stack:
         lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
         started_ms = time.time_ns() // 1_000_000
-        arguments = _simulate_arguments(seed, cloudwatch, forwarders, played, lifeline)
+        arguments = _simulate_arguments(seed, cloudwatch, forwarders, setup, lifeline)
         simulator = stack.enter_context(start_gapless("the simulator", arguments))
         ready = _wait_ready(simulator)
         if played is not None:
@@ -102,7 +103,7 @@ def command(
         viewing = Viewing(
             targets=(WatchedTarget(url=url, name=group, group=group, key=url),),
             # The executions have been running for a while when the simulator starts.
-            since=started_ms - (DEFAULT_HISTORY_MS if played is None else played.setup.since_ms),
+            since=started_ms - (DEFAULT_HISTORY_MS if setup is None else setup.since_ms),
             control=str(ready["control"]),
             record=record,
             notify=notify,
@@ -118,16 +119,16 @@ def command(
 
 
 def _simulate_arguments(
-    seed: int, cloudwatch: str, forwarders: int, played: Scenario | None, lifeline: Path
+    seed: int, cloudwatch: str, forwarders: int, setup: Setup | None, lifeline: Path
 ) -> list[str]:
     arguments = ["simulate", "--seed", str(seed), "--cloudwatch", cloudwatch]
-    if played is None:
+    if setup is None:
         arguments += ["--forwarders", str(forwarders)]
     else:
         from gapless.rehearsal.play import simulate_arguments  # noqa: PLC0415 - slow to import
 
-        needed = max(forwarders, played.setup.forwarders)
-        arguments += simulate_arguments(played.setup._replace(forwarders=needed))
+        needed = max(forwarders, setup.forwarders)
+        arguments += simulate_arguments(setup._replace(forwarders=needed))
     return [*arguments, "--while-held", str(lifeline)]
 
 

@@ -91,6 +91,7 @@ def play(
     Raises:
         StoppedError: ``stop`` was set.
     """
+    setup = scenario.setup_for(seed)
     result = RehearsalResult(
         scenario=scenario.name,
         seed=seed,
@@ -98,8 +99,8 @@ def play(
         version=gapless.__version__,
         doc=scenario.doc,
         file=scenario.path,
-        expects=scenario.setup.expects,
-        bound_ms=scenario.setup.within_ms,
+        expects=setup.expects,
+        bound_ms=setup.within_ms,
     )
     began = time.monotonic()
     try:
@@ -125,6 +126,7 @@ class _Rehearsal:
         self, scenario: Scenario, result: RehearsalResult, lifeline: Path, stop: threading.Event
     ) -> None:
         self._scenario = scenario
+        self._setup = scenario.setup_for(result.seed)
         self._result = result
         self._lifeline = lifeline
         self._stop = stop
@@ -144,7 +146,7 @@ class _Rehearsal:
     def play(self, stack: contextlib.ExitStack) -> None:
         began = time.monotonic()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gapless-scenario-")))
-        setup, result = self._scenario.setup, self._result
+        setup, result = self._setup, self._result
         self._simulator = stack.enter_context(start_gapless("the simulator", self._arguments()))
         ready = self._simulator.ready()
         self._api = ControlApi(str(ready["control"]))
@@ -172,7 +174,7 @@ class _Rehearsal:
     def _arguments(self) -> list[str]:
         return [
             *("simulate", "--seed", str(self._result.seed)),
-            *simulate_arguments(self._scenario.setup),
+            *simulate_arguments(self._setup),
             *("--while-held", str(self._lifeline)),
         ]
 
@@ -183,7 +185,7 @@ class _Rehearsal:
         self._started_ms = time.time_ns() // 1_000_000
         state = start_scenario(self._api, self._scenario, result.seed, result.speed)
         looks = [share * state["ends_ms"] for share in LOOKS]
-        connect_ms = self._scenario.setup.connect_after_ms / result.speed
+        connect_ms = self._setup.connect_after_ms / result.speed
         while state["state"] == "running":
             if _ms_since(self._began) > state["ends_ms"] + LATE_MS:
                 msg = f"the scenario is stuck at step {state['step']}: {state['says']}"

@@ -129,11 +129,12 @@ class Scenario(NamedTuple):
         name: Its name.
         doc: One line on it.
         steps: Its steps for a seed, in the order of their times; the same for the same seed.
-        setup: The simulator that it needs.
+        setup: The simulator that it needs, but for what ``varies``.
         story: What happens, and what a correct system shows.
         expect: What the viewer must do.
         script: The text of the scenario file that it was read from; empty for a built-in one.
         path: The path of that file.
+        varies: Returns the setup for a seed, from ``setup`` and that seed; see ``setup_for``.
     """
 
     name: str
@@ -144,14 +145,22 @@ class Scenario(NamedTuple):
     expect: Expectations = Expectations()
     script: str = ""
     path: str = ""
+    varies: Callable[[Setup, int], Setup] = lambda setup, _: setup
+
+    def setup_for(self, seed: int) -> Setup:
+        """The simulator that it needs for a seed."""
+        return self.varies(self.setup, seed)._replace(seed=seed)
 
     def describe(self) -> dict[str, object]:
-        """The scenario as the control API and ``gapless scenario list --json`` show it."""
+        """The scenario as the control API and ``gapless scenario list --json`` show it.
+
+        Its setup is that for the seed which it names.
+        """
         return {
             "name": self.name,
             "doc": self.doc,
             "story": " ".join(self.story.split()),
-            "setup": self.setup._asdict(),
+            "setup": self.setup_for(self.setup.seed)._asdict(),
         }
 
 

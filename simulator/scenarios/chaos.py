@@ -1,4 +1,8 @@
-"""The scenario ``chaos``: faults of every kind, drawn at random from a seed. Pure."""
+"""The scenario ``chaos``: faults of every kind, drawn at random from a seed. Pure.
+
+Every fifth seed has three forwarders that share a journal in PostgreSQL, and draws faults of such a
+cluster beside the others.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,15 @@ from simulator.scenarios.base import (
     say,
 )
 
+CLUSTER_EVERY: Final = 5
+"""Seeds that this divides have a cluster."""
+
+FORWARDERS: Final = 3
+"""In a cluster: with one killed and one stopped, another is left to take over."""
+
+CLUSTER_FAULTS_EACH: Final = (2, 3)
+"""Fewest and most faults of the cluster that such a seed draws, beside the others."""
+
 FAULTS_EACH: Final = (8, 14)
 """Fewest and most faults that a seed draws; each at most once."""
 
@@ -33,7 +46,7 @@ END_MS: Final = 64_000
 
 Range = tuple[int, int]
 
-DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
+DOSES: Final[dict[str, Mapping[str, Range]]] = {
     # network
     "disconnect": {"down_ms": (200, 10_000)},
     "latency": {"latency_ms": (20, 2_000), "jitter_ms": (0, 2_000)},
@@ -102,7 +115,22 @@ DOSES: Final[Mapping[str, Mapping[str, Range]]] = {
 }
 """Every fault but those of a cluster, with the range that each of its attributes is drawn from."""
 
-_WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire"})
+CLUSTER_DOSES: Final[dict[str, Mapping[str, Range]]] = {
+    "owner_crash": {"within_ms": (0, 1_500), "down_ms": (0, 0)},
+    "owner_pause": {"for_ms": (0, 0)},
+    "server_crash": {"within_ms": (0, 1_500), "down_ms": (0, 0)},
+    "engine_crash": {"down_ms": (0, 0)},
+    "engine_failover": {"down_ms": (0, 0)},
+}
+"""Every fault of a cluster, likewise; each lasts until a step heals it."""
+
+SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_back", "disk_full"})
+"""Faults that need a single forwarder."""
+
+_CALM_MS: Final = 500
+"""Least time between a fault of the cluster and the next one."""
+
+_WHOLE: Final = frozenset({"viewer_crash", "group_recreated", "retention_expire", *CLUSTER_DOSES})
 """Faults with toxicity 1: with a smaller share they would do nothing at times."""
 
 HEALED_BY_STEP: Final = frozenset(
@@ -130,25 +158,57 @@ def compatible(kinds: Sequence[str]) -> list[str]:
     return [kind for kind in kinds if kind not in excluded]
 
 
+def is_cluster(seed: int) -> bool:
+    """Whether several forwarders share a journal for that seed."""
+    return seed % CLUSTER_EVERY == 0
+
+
+def vary(setup: Setup, seed: int) -> Setup:
+    """The setup with as many forwarders as the seed has."""
+    return setup._replace(forwarders=FORWARDERS) if is_cluster(seed) else setup
+
+
 def steps(seed: int) -> Sequence[Step]:
     """Draw faults of all kinds from the seed, which overlap."""
     rng = Random(f"chaos/{seed}")  # noqa: S311 - a simulation
-    found = [say(0, f"Chaos, seed {seed}: faults are drawn at random.")]
-    for kind in compatible(rng.sample(sorted(DOSES), rng.randint(*FAULTS_EACH))):
+    known, shared = set(DOSES), list[str]()
+    if is_cluster(seed):
+        known -= SINGLE
+        shared = rng.sample(sorted(CLUSTER_DOSES), rng.randint(*CLUSTER_FAULTS_EACH))
+    kinds = rng.sample(sorted(known), rng.randint(*FAULTS_EACH))
+    who = f"; {FORWARDERS} forwarders share a journal" if shared else ""
+    found = [say(0, f"Chaos, seed {seed}: faults are drawn at random{who}.")]
+    for kind in compatible(kinds):
         at_ms = rng.randrange(BEGIN_MS)
         found.append(draw_fault(rng, kind, at_ms))
         if kind in HEALED_BY_STEP:
             found.append(heal(at_ms + rng.randint(*LASTS_MS), kind))
     found += [
+        *_in_turn(rng, shared),
         heal(HEAL_MS, says="Everything is healed. The viewer must become green, and be right."),
         say(END_MS, "The scenario is over."),
     ]
     return sorted(found, key=lambda step: step.at_ms)
 
 
+def _in_turn(rng: Random, kinds: Sequence[str]) -> list[Step]:
+    """Steps for faults of the cluster, one after the other.
+
+    A database that is down can't be killed, and without it no forwarder becomes an owner.
+    """
+    found: list[Step] = []
+    for number, kind in enumerate(kinds):
+        turn_ms = BEGIN_MS // len(kinds)
+        at_ms = number * turn_ms + rng.randrange(turn_ms // 2)
+        rest_ms = (number + 1) * turn_ms - at_ms
+        found.append(draw_fault(rng, kind, at_ms))
+        found.append(heal(at_ms + rng.randint(LASTS_MS[0], rest_ms - _CALM_MS), kind))
+    return found
+
+
 def draw_fault(rng: Random, kind: str, at_ms: int) -> Step:
     """A step that switches a fault on, with random strength."""
-    values = {name: rng.randint(*limits) for name, limits in DOSES[kind].items()}
+    values = {name: rng.randint(*limits) for name, limits in (DOSES | CLUSTER_DOSES)[kind].items()}
     if kind == "visibility_delay":
         values["jitter_ms"] = min(values["jitter_ms"], values["delay_ms"])
     toxicity = None
@@ -163,10 +223,12 @@ def draw_fault(rng: Random, kind: str, at_ms: int) -> Step:
 
 SCENARIO = Scenario(
     "chaos",
-    "Faults of every kind at random moments, overlapping, drawn from a seed.",
+    "Faults of every kind at random moments, drawn from a seed; every fifth has a cluster.",
     steps,
     Setup(rate=40.0, since_ms=2 * DAY_MS),
     """Draws some of all faults, with random strength, at random moments. A correct system shows
     nothing wrong meanwhile, and everything soon after. A seed that finds an error finds it
-    again.""",
+    again. Seeds that 5 divides have three forwarders, which share a journal in PostgreSQL, and
+    faults of both.""",
+    varies=vary,
 )

@@ -507,7 +507,7 @@ def write_script(scenario: Scenario, seed: int | None = None, *, is_explained: b
         seed: The seed that its steps follow from; None: that of its setup.
         is_explained: Whether comments say what each attribute means and accepts.
     """
-    setup = scenario.setup if seed is None else scenario.setup._replace(seed=seed)
+    setup = scenario.setup_for(scenario.setup.seed if seed is None else seed)
     lines = [f"name = {_quoted(scenario.name)}", f"doc = {_quoted(scenario.doc)}"]
     if scenario.story:
         lines += ['story = """', *map(_escaped, _wrap(" ".join(scenario.story.split()))), '"""']

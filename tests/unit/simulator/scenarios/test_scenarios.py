@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.errors import SimulatorError
+from simulator.faults.base import CrashForwarder, Fault, FillDisk, Harm
 from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule
 from simulator.faults.cluster import CLUSTER
 from simulator.scenarios import chaos
@@ -20,6 +21,7 @@ from simulator.scenarios.base import (
     in_order,
     inject,
 )
+from simulator.scenarios.script import read_script, write_script
 from simulator.scenarios.scripted import SCENARIOS
 from tests.support.simulator.harm_recorder import HarmRecorder
 
@@ -78,12 +80,50 @@ def test_every_fault_is_used() -> None:
 
 
 def test_chaos_draws_every_fault_with_every_attribute_in_range() -> None:
-    # Its simulator has one forwarder.
-    kinds = set(FAULTS) - {one.type for one in CLUSTER}
-    assert set(chaos.DOSES) == kinds
+    assert set(chaos.DOSES) | set(chaos.CLUSTER_DOSES) == set(FAULTS)
     drawn = [request for seed in SEEDS for request in injected(in_order(chaos.SCENARIO, seed))]
-    assert {request.type for request in drawn} == kinds
+    assert {request.type for request in drawn} == set(FAULTS)
     assert len({str(chaos.SCENARIO.steps(seed)) for seed in SEEDS}) == len(SEEDS)
+
+
+def test_chaos_draws_for_the_forwarders_that_the_seed_has() -> None:
+    shared = {one.type for one in CLUSTER}
+    single = {one for one in FAULTS if isinstance(harm_of(one), CrashForwarder | FillDisk)}
+    assert single == chaos.SINGLE
+    for seed in SEEDS:
+        kinds = {one.type for one in injected(in_order(chaos.SCENARIO, seed))}
+        forwarders = chaos.SCENARIO.setup_for(seed).forwarders
+        assert forwarders == (3 if seed % 5 == 0 else 1)
+        assert not kinds & (shared if forwarders == 1 else single)
+        assert forwarders == 1 or len(kinds & shared) >= 2
+
+
+def harm_of(kind: str) -> Harm | None:
+    return FAULTS[kind].harm(Fault(FAULTS[kind], kind, {}, 1.0, 1), 0)
+
+
+@pytest.mark.parametrize("speed", [1.0, 10.0])
+def test_chaos_heals_a_fault_of_the_cluster_before_the_next(speed: float) -> None:
+    shared = {one.type for one in CLUSTER}
+    for seed in SEEDS:
+        on = ""
+        for step in in_order(chaos.SCENARIO, seed, speed):
+            if isinstance(step.action, Heal) and step.action.name in ("", on):
+                on = ""
+            elif isinstance(step.action, Inject) and step.action.fault.type in shared:
+                assert not on, f"seed {seed}"
+                on = step.action.fault.type
+
+
+def test_the_setup_of_a_scenario_may_depend_on_the_seed() -> None:
+    plain = SCENARIOS["failover"]
+    assert plain.setup_for(7) == plain.setup._replace(seed=7)
+    described = chaos.SCENARIO.describe()["setup"]
+    assert described == chaos.SCENARIO.setup_for(chaos.SCENARIO.setup.seed)._asdict()
+    for seed, forwarders in ((4, 1), (5, 3)):
+        copy = read_script(write_script(chaos.SCENARIO, seed), "chaos.toml")
+        assert copy.setup == chaos.SCENARIO.setup_for(seed)
+        assert copy.setup.forwarders == forwarders
 
 
 def test_chaos_reads_no_altered_text_for_the_first_time() -> None:
