@@ -45,7 +45,6 @@ class HttpClient:
         connect_s: Longest wait for the connection.
         read_s: Longest wait for more of the response.
         bytes_max: Largest body that is read.
-        server: What messages call the other end.
     """
 
     def __init__(
@@ -54,12 +53,10 @@ class HttpClient:
         connect_s: float = TIMEOUT_S,
         read_s: float = TIMEOUT_S,
         bytes_max: int = BYTES_MAX,
-        server: str = "server",
     ) -> None:
         self._connect_s = connect_s
         self._read_s = read_s
         self._bytes_max = bytes_max
-        self._server = server
 
     def send(
         self,
@@ -90,7 +87,7 @@ class HttpClient:
                     raise ResponseTooLarge(msg)
                 return Response(response.status, content)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise HttpFailure(describe_network_error(_system_error(error), self._server)) from error
+            raise HttpFailure(describe_network_error(_system_error(error))) from error
 
     @cached_property
     def _pool(self) -> urllib3.PoolManager:

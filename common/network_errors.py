@@ -9,13 +9,16 @@ import re
 import ssl
 from typing import Final
 
+REFUSED: Final = "connection refused"
+"""Why there is no connection where the other end, or something before it, refuses."""
+
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _CHARS_MAX: Final = 200
 _DETAIL_CHARS_MAX: Final = 300
 
 
-def describe_network_error(error: BaseException, server: str = "server") -> str:
-    """Return why there is no connection, in the system's words; ``server`` is what was sought."""
+def describe_network_error(error: BaseException) -> str:
+    """Return why there is no connection, in the system's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message
         return f"its certificate is not trusted ({why}): name its authority in SSL_CERT_FILE"
@@ -30,7 +33,8 @@ def describe_network_error(error: BaseException, server: str = "server") -> str:
     found = _ERRNO.search(str(error))
     number = error.errno if error.errno is not None else int(found[1]) if found else 0
     if number == errno.ECONNREFUSED:
-        return f"connection refused: no {server} listens there"
+        # Not that nothing listens: a firewall, or a cable that is cut, refuses as well.
+        return REFUSED
     # Numbers of the resolver are negative, and not the system's.
     return (os.strerror(number) if number > 0 else error.strerror or first_line(error)).lower()
 

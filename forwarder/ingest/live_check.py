@@ -364,7 +364,7 @@ class Punctuality:
         self._since_ms: int | None = None
         self._behind_ms = 0
         self._read_ms = 0
-        self._found: list[str] = []
+        self._found: dict[str, None] = {}
         self._expected: dict[str, int] = {}
         self._order: deque[tuple[int, str]] = deque()
         self._missed_ms: int | None = None
@@ -390,8 +390,10 @@ class Punctuality:
 
     def note_delivered(self, ids: Iterable[str], now_ms: int) -> None:
         """Note events that the subscription delivered, new or known."""
-        expected = self._expected
+        expected, found = self._expected, self._found
         for one in ids:
+            # Most come between the scan that found them and the next look at the clock.
+            found.pop(one, None)
             expected.pop(one, None)
         self._delivered_ms = now_ms
 
@@ -402,7 +404,7 @@ class Punctuality:
             return
         room = EXPECTED_MAX - len(self._found) - len(self._expected)
         soon = (one for one, ingested in events if ingested and ingested >= since_ms + SETTLING_MS)
-        self._found += [one for one, _ in zip(soon, range(room), strict=False)]
+        self._found.update((one, None) for one, _ in zip(soon, range(room), strict=False))
 
     def count_missed(self, now_ms: int) -> int:
         """Count the expected events whose time ran out; return those since the last call."""

@@ -127,7 +127,7 @@ async def probe_loopback() -> WayFacts:
     except TimeoutError:
         return WayFacts(where, f"no answer within {OPEN_S:g} s")
     except OSError as error:
-        return WayFacts(where, describe_network_error(error, "loopback"))
+        return WayFacts(where, describe_network_error(error))
     except WebSocketException as error:
         return WayFacts(where, first_line(error))
     return WayFacts(where, "" if answer == _MESSAGE else "the message came back changed")
@@ -167,7 +167,7 @@ async def _open(target: ForwarderTarget, headers: dict[str, str]) -> tuple[str, 
     except TimeoutError:
         return f"no answer within {OPEN_S:g} s", None, False
     except OSError as error:
-        return describe_network_error(error, "forwarder"), None, False
+        return describe_network_error(error), None, False
     except (WebSocketException, ValueError) as error:
         return first_line(error), None, False
     return "", None, False
@@ -175,7 +175,7 @@ async def _open(target: ForwarderTarget, headers: dict[str, str]) -> tuple[str, 
 
 def _get(url: str, headers: dict[str, str]) -> dict[str, Any] | None:
     """Return the JSON object of a response, whatever its status; None without one."""
-    client = HttpClient(connect_s=OPEN_S, read_s=OPEN_S, server="forwarder")
+    client = HttpClient(connect_s=OPEN_S, read_s=OPEN_S)
     try:
         body = client.send("GET", url, headers=headers).body
         found: dict[str, Any] = decode_body(body, dict)

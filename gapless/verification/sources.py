@@ -210,7 +210,7 @@ async def connect_for_losses(
         msg = f"{target.url} answers {error.response.status_code}: {detail}"
         raise CannotConnectError(msg) from error
     except (OSError, WebSocketException) as error:
-        msg = f"cannot connect to {target.url}: {describe_network_error(error, 'forwarder')}"
+        msg = f"cannot connect to {target.url}: {describe_network_error(error)}"
         raise CannotConnectError(msg) from error
     async with DeclaredLosses(socket) as losses:
         yield losses

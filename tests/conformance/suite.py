@@ -134,7 +134,7 @@ class Suite:
             msg = f"connection refused: HTTP {error.response.status_code}: {detail}"
             raise UnreachableError(msg) from error
         except (OSError, WebSocketException) as error:
-            msg = f"cannot connect: {describe_network_error(error, 'forwarder')}"
+            msg = f"cannot connect: {describe_network_error(error)}"
             raise UnreachableError(msg) from error
         connection = Connection(socket, observer)
         self._open.append(connection)

@@ -261,7 +261,7 @@ class ForwarderConnection:
         except OSError as error:
             # Another attempt would not make the certificate trusted.
             is_final = isinstance(error, ssl.SSLCertVerificationError)
-            return Disconnection(describe_network_error(error, "forwarder"), final=is_final)
+            return Disconnection(describe_network_error(error), final=is_final)
         except (WebSocketException, ValueError) as error:
             # No WebSocket server answers like this: a middlebox, or a server of something else.
             return Disconnection(first_line(error), is_refused=True)
@@ -357,7 +357,7 @@ class HttpGetter:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._client = HttpClient(
-            connect_s=CONNECT_S, read_s=READ_S, bytes_max=CLIENT_FRAME_BYTES_MAX, server="forwarder"
+            connect_s=CONNECT_S, read_s=READ_S, bytes_max=CLIENT_FRAME_BYTES_MAX
         )
 
     async def get(self, target: str) -> Response:

@@ -29,6 +29,7 @@ from common.errors import (
     EXIT_STOPPED,
     GaplessError,
 )
+from common.network_errors import REFUSED
 from common.times import iso, iso_range
 from tui.client.course import Course
 from tui.client.history import make_status, verified_through
@@ -724,4 +725,6 @@ def _take_some(rows: deque[_Row]) -> list[_Row]:
 
 
 def _cannot_connect(target: EngineTarget) -> str:
-    return f"cannot connect to {target.spec.url}: {target.history.detail or 'no answer yet'}"
+    why = target.history.detail or "no answer yet"
+    remedy = ": is a forwarder running there?" if why == REFUSED else ""
+    return f"cannot connect to {target.spec.url}: {why}{remedy}"

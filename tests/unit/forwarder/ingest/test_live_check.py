@@ -243,6 +243,14 @@ def read() -> Punctuality:
     return one
 
 
+def test_what_is_delivered_right_after_a_scan_found_it_is_not_missed() -> None:
+    one = read()
+    one.expect([("a", LATER), ("b", LATER)])
+    one.note_delivered(["a"], LATER)
+    one.count_missed(LATER)
+    assert one.count_missed(LATER + CHANCE_MS) == 1
+
+
 def test_an_event_delivered_in_time_is_not_missed() -> None:
     one = read()
     one.expect([("1", LATER), ("2", LATER)])

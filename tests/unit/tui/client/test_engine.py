@@ -253,7 +253,8 @@ async def test_the_result_is_a_forwarder_that_cannot_be_reached(
     async with started(engine_of(url)) as engine:
         await engine.finished.wait()
         assert engine.result == ViewerResult(
-            3, f"cannot connect to {url}: connection refused: no forwarder listens there"
+            3,
+            f"cannot connect to {url}: connection refused: is a forwarder running there?",
         )
 
 
