@@ -565,9 +565,9 @@ def find_scenario(name: str) -> Scenario:
         ScriptError: the file is not a scenario; the text names the line.
     """
     if name.endswith(SCENARIO_SUFFIX) or "/" in name:
-        from simulator.scenarios.script import read_script  # noqa: PLC0415 - likewise
+        from simulator.scenarios.script import SCRIPT_BYTES_MAX, read_script  # noqa: PLC0415 - likewise
 
-        return read_script(_read_text(name), name)
+        return read_script(_read_text(name, SCRIPT_BYTES_MAX), name)
     known = known_scenarios()
     if name not in known:
         near = get_close_matches(name, known, n=2)
@@ -580,9 +580,11 @@ def find_scenario(name: str) -> Scenario:
     return known[name]
 
 
-def _read_text(path: str) -> str:
+def _read_text(path: str, bytes_max: int) -> str:
+    """Return a text file's content; of a file that is too large, a little more than fits."""
     try:
-        return read_regular(Path(path)).decode()
+        content = read_regular(Path(path), bytes_max + 1)
+        return content.decode(errors="strict" if len(content) <= bytes_max else "replace")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         msg = f"{path} line {line}: not UTF-8: save the file in UTF-8"
@@ -610,8 +612,18 @@ def check_writable(path: Path | None, what: str) -> None:
     """Find out before an hour of work that a file could not be written at its end.
 
     Raises:
-        UsageError: its folder is missing or not writable; ``what`` names the file.
+        UsageError: its folder is missing or not writable, or it is no file or not writable itself;
+            ``what`` names the file.
     """
-    if path is not None and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        msg = f"cannot write the {what} {path}: its folder is missing or not writable"
+    if path is None:
+        return
+    reason = ""
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        reason = "its folder is missing or not writable"
+    elif path.exists() and not (path.is_file() or path.is_char_device()):
+        reason = "it is not a regular file"
+    elif path.exists() and not os.access(path, os.W_OK):
+        reason = "the file is not writable"
+    if reason:
+        msg = f"cannot write the {what} {path}: {reason}"
         raise UsageError(msg)

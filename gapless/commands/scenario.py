@@ -10,7 +10,7 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -85,7 +85,7 @@ def record_command(*, file: Path, control: str | None) -> None:
     The faults come with the same pauses; run the file with 'gapless scenario run'.
     """
     from simulator.scenarios.recorded import scenario_of_log  # noqa: PLC0415 - likewise
-    from simulator.scenarios.script import write_script  # noqa: PLC0415 - likewise
+    from simulator.scenarios.script import read_script, write_script  # noqa: PLC0415 - likewise
 
     if file.suffix != SCENARIO_SUFFIX:
         msg = f"{file} must end in {SCENARIO_SUFFIX}, or 'scenario run' takes it for a name"
@@ -96,7 +96,9 @@ def record_command(*, file: Path, control: str | None) -> None:
     check_writable(file, "scenario")
     name = re.sub(r"[^\w.-]+", "-", file.stem, flags=re.ASCII) or "recorded"
     scenario = scenario_of_log(control_api(control).fault_log(), name)
-    _write(file, write_script(scenario), "scenario")
+    text = write_script(scenario)
+    read_script(text, f"{file} (not written)")  # a recording of days is too long for a scenario
+    _write(file, text, "scenario")
     click.echo(f"{scenario.doc} Run it with: gapless scenario run {shlex.quote(str(file))}")
 
 
@@ -152,9 +154,11 @@ def run_command(
         for first in (one.setup.seed if seed is None else seed,)
         for number in range(seeds)
     ]
-    if len(runs) > 1 and any(path.suffix == ".svg" for path in reports):
+    if len(runs) > 1 and any(path.suffix.lower() == ".svg" for path in reports):
         msg = f"an .svg shows one run, and these are {len(runs)}: write an .html"
         raise UsageError(msg)
+    if any(one.setup_for(number).forwarders > 1 for one, number in runs):
+        require_extra("a scenario with several forwarders", "postgresql")
     try:
         with StatusLine() as status:
             _show_progress(status, results, len(runs))
@@ -168,8 +172,10 @@ def run_command(
                     click.echo(f"       again: {result.replay}")
                 _show_progress(status, results, len(runs))
     finally:
-        for path, write in writers.items() if results else ():
-            _write(path, write(results), "report")
+        if results:
+            order = {(one.name, one.path, number): at for at, (one, number) in enumerate(runs)}
+            results.sort(key=lambda one: order[one.scenario, one.file, one.seed])
+            _write_reports(writers, results)
     failed = sum(not one.ok for one in results)
     if not as_json:
         click.echo(f"{len(results) - failed} of {len(results)} clean")
@@ -229,20 +235,47 @@ def _writers(
     writers: dict[Path, Callable[[Sequence[RehearsalResult]], str]] = {}
     for path in reports:
         check_writable(path, "report")
-        if path.suffix not in FORMATS:
-            msg = f"{path} is no known kind of report: its name must end in {', '.join(FORMATS)}"
+        kind = path.suffix.lower()
+        if kind not in FORMATS:
+            other = "; JUnit XML is --junit FILE" if kind in (".xml", ".junit") else ""
+            known = ", ".join(FORMATS)
+            msg = f"{path} is no known kind of report: its name must end in {known}{other}"
             raise UsageError(msg)
-        writers[path] = FORMATS[path.suffix]
+        writers[path] = FORMATS[kind]
     check_writable(junit, "report")
-    return writers if junit is None else {**writers, junit: junit_report}
+    if junit is not None and junit not in writers:
+        return {**writers, junit: junit_report}
+    if len(writers) < len(reports) or junit is not None:
+        msg = "two reports have the same name, and one would replace the other: name each once"
+        raise UsageError(msg)
+    return writers
+
+
+def _write_reports(
+    writers: Mapping[Path, Callable[[Sequence[RehearsalResult]], str]],
+    results: Sequence[RehearsalResult],
+) -> None:
+    """Write every report that can be written.
+
+    Raises:
+        GaplessError: one could not be.
+    """
+    failures: list[GaplessError] = []
+    for path, write in writers.items():
+        try:
+            _write(path, write(results), "report")
+        except GaplessError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def _chosen(names: Sequence[str]) -> list[Scenario]:
-    return (
-        list(known_scenarios().values())
-        if ALL in names
-        else [find_scenario(name) for name in names]
-    )
+    """The scenarios of those names and files, ``all`` standing for every built-in one."""
+    chosen: list[Scenario] = []
+    for name in names:
+        chosen += known_scenarios().values() if name == ALL else [find_scenario(name)]
+    return chosen
 
 
 def _write(path: Path, text: str, what: str) -> None:

@@ -72,10 +72,11 @@ def junit_report(results: Results) -> str:
     errors = sum(bool(one.error) for one in results)
     took_s = sum(one.total_ms for one in results) / 1_000
     cases = "".join(map(_junit_case, results))
+    counts = f'tests="{len(results)}" failures="{failed}" errors="{errors}" time="{took_s:.3f}"'
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<testsuites><testsuite name="gapless scenarios" tests="{len(results)}" '
-        f'failures="{failed}" errors="{errors}" time="{took_s:.3f}">\n{cases}'
+        f'<testsuites name="gapless" {counts}>\n'
+        f'<testsuite name="gapless scenarios" {counts}>\n{cases}'
         "</testsuite></testsuites>\n"
     )
 
@@ -222,7 +223,7 @@ def _html(text: str) -> str:
 
 
 def _junit_case(one: RehearsalResult) -> str:
-    name = f"{one.scenario} seed {one.seed}"
+    name = f"{one.scenario} seed {one.seed}" + (f" ({one.file})" if one.file else "")
     opening = (
         f'<testcase classname="gapless.scenario" name="{_html(name)}" '
         f'time="{one.total_ms / 1_000:.3f}">'
@@ -238,5 +239,5 @@ def _junit_case(one: RehearsalResult) -> str:
     text = _html(
         "\n".join(f"{name}: {example}" for name, ones in _examples(one) for example in ones)
     )
-    problem = f'<{kind} message="{_html(verdict_line(one))}">{text}</{kind}>'
+    problem = f'<{kind} type="{kind}" message="{_html(verdict_line(one))}">{text}</{kind}>'
     return f"{opening}{problem}{output}</testcase>\n"

@@ -23,7 +23,7 @@ from simulator.faults.cluster import CLUSTER
 from simulator.faults.fault_log import FaultLog
 from simulator.faults.live_path import LIVE_PATH
 from simulator.faults.network import NETWORK
-from simulator.faults.programs import PROGRAMS
+from simulator.faults.programs import PROGRAMS, SINGLE
 from simulator.faults.workload import WORKLOAD
 
 _FIRST: Final = frozenset({"disconnect", "visibility_delay", "duplicate_timestamps"})
@@ -196,13 +196,14 @@ class Board:
                 raise ConflictError(msg)
             now_ms = self._clock_ms()
             switch = self._switches[name] = _Switch(fault, request.schedule, now_ms)
-            self.log.add("requested", name, kind.type, msgspec.to_builtins(request))
+            entry = self.log.add("requested", name, kind.type, msgspec.to_builtins(request))
             try:
                 self._apply(switch, now_ms)
             except SimulatorError:
                 # A harm that timed out may be in force all the same.
                 with contextlib.suppress(SimulatorError):
                     self._give_up(switch)
+                self.log.withdraw(entry)
                 raise
             self._changed.notify_all()
             self._announce()
@@ -362,6 +363,34 @@ def check_request(request: FaultRequest) -> None:
     kind = FAULTS[request.type]
     fault = Fault(kind, request.name or kind.type, request.attributes, 1.0, 0)
     _Switch(fault, request.schedule, 0)
+
+
+def lasts_ms(request: FaultRequest) -> int | None:
+    """Return how long a valid fault lasts by itself, its delay included; None: until healed."""
+    kind, schedule = FAULTS[request.type], request.schedule
+    cycle = Fault(kind, request.name, request.attributes, 1.0, 0).cycle()
+    on_ms = schedule.for_ms or cycle.on_ms
+    if schedule.every_ms or on_ms is None or (cycle.every_ms and not schedule.for_ms):
+        return None
+    return schedule.after_ms + on_ms
+
+
+def needs(kind: str, forwarders: int, *, is_live: bool) -> str:
+    """Return what a fault needs that a setup lacks, with a remedy; empty where it can happen.
+
+    Args:
+        kind: Its type.
+        forwarders: How many there are.
+        is_live: Whether events also arrive through a subscription.
+    """
+    family = family_of(kind)
+    if family == "cluster" and forwarders == 1:
+        return "needs several forwarders: add forwarders = 3 to [setup]"
+    if kind in SINGLE and forwarders > 1:
+        return "needs a single forwarder: leave forwarders out of [setup], or inject owner_crash"
+    if family == "live path" and not is_live:
+        return 'needs a subscription: write source = "live" in [setup]'
+    return ""
 
 
 def family_of(kind: str) -> str:

@@ -57,10 +57,17 @@ class FaultLog:
         request: dict[str, Any] | None = None,
         *,
         at_ms: int | None = None,
-    ) -> None:
-        """Add an entry, of this moment unless ``at_ms`` is given."""
+    ) -> FaultEntry:
+        """Add an entry, of this moment unless ``at_ms`` is given, and return it."""
         at_ms = self._now_ms() if at_ms is None else at_ms
-        self._entries.append(FaultEntry(at_ms, event, name, kind, request))
+        entry = FaultEntry(at_ms, event, name, kind, request)
+        self._entries.append(entry)
+        return entry
+
+    def withdraw(self, entry: FaultEntry) -> None:
+        """Remove an entry of what did not happen after all."""
+        kept = [one for one in self._entries if one is not entry]
+        self._entries = deque(kept, maxlen=ENTRIES_MAX)
 
     def describe(self) -> dict[str, Any]:
         """The log as the control API shows it."""

@@ -17,6 +17,9 @@ DAY_MS: Final = 24 * HOUR_MS
 
 SPEED_MAX: Final = 100.0
 
+STEPS_MAX: Final = 10_000
+"""Most steps of a scenario."""
+
 
 class Inject(NamedTuple):
     """Switch a fault on."""

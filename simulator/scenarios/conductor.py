@@ -6,16 +6,23 @@ import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from simulator.errors import ConflictError, NoTargetError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, monotonic_ms
-from simulator.scenarios.base import Action, Heal, Inject, Scenario, Step, Write, in_order
+from simulator.scenarios.base import (
+    STEPS_MAX,
+    Action,
+    Heal,
+    Inject,
+    Scenario,
+    Step,
+    Write,
+    in_order,
+)
 from simulator.scenarios.scripted import SCENARIOS
-
-STEPS_MAX: Final = 10_000
 
 State = Literal["running", "done", "stopped", "failed"]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from simulator.errors import SimulatorError
-from simulator.faults.board import FaultRequest
+from simulator.faults.board import FaultRequest, lasts_ms
 from simulator.scenarios.base import Inject, Scenario, Setup, Step, fixed, heal, say
 
 LEAD_MS: Final = 5_000
@@ -16,6 +16,9 @@ LEAD_MS: Final = 5_000
 
 REST_MS: Final = 10_000
 """Time after the last step, in which the viewer recovers before everything is judged."""
+
+SHORTEST_MS: Final = 1_000
+"""Shortest time that a fault is on which was still on when it was recorded."""
 
 ROUND_MS: Final = 100
 """Times of steps are rounded to this: a person reads and edits them."""
@@ -35,20 +38,22 @@ def scenario_of_log(log: Mapping[str, Any], name: str) -> Scenario:
     if not any(one["event"] == "requested" for one in entries):
         msg = "no fault was switched on yet: switch one on (F2 or 'gapless inject'), then record"
         raise SimulatorError(msg)
-    began_ms = entries[0]["at_ms"]
+    began_ms = next(one["at_ms"] for one in entries if one["event"] == "requested")
+    now_ms = _step_ms(log["now_ms"], began_ms)
     steps: list[Step] = []
-    switched: set[str] = set()
+    ends: dict[str, int] = {}
     for one in entries:
-        at_ms = LEAD_MS + round((one["at_ms"] - began_ms) / ROUND_MS) * ROUND_MS
+        at_ms = _step_ms(one["at_ms"], began_ms)
         if one["event"] == "requested":
             request = msgspec.convert(one["request"], FaultRequest)
             steps.append(Step(at_ms, Inject(request), f"{one['name']} is switched on."))
-            switched.add(one["name"])
-        elif one["name"] in switched:
+            lasts = lasts_ms(request)
+            # One without an end was on until now; the others may last longer than the recording.
+            ends[one["name"]] = max(now_ms, at_ms + SHORTEST_MS) if lasts is None else at_ms + lasts
+        elif one["name"] in ends:
             steps.append(heal(at_ms, one["name"], f"{one['name']} is healed."))
-    end_ms = max(step.at_ms for step in steps)
-    # A fault that ends by itself may last longer than the recording did.
-    end_ms += max(_lasts_ms(step) for step in steps)
+            ends[one["name"]] = at_ms
+    end_ms = max(steps[-1].at_ms, *ends.values())
     steps += [
         heal(end_ms, says="Healed. Every line must be shown once, in its place, and verified."),
         say(end_ms + REST_MS, "The scenario is over."),
@@ -59,10 +64,5 @@ def scenario_of_log(log: Mapping[str, Any], name: str) -> Scenario:
     return Scenario(name, doc, fixed(*steps), setup)
 
 
-def _lasts_ms(step: Step) -> int:
-    """How long a fault of a step lasts by its own attributes; 0 for one without an end."""
-    if not isinstance(step.action, Inject):
-        return 0
-    fault = step.action.fault
-    named = [fault.attributes.get(name, 0) for name in ("for_ms", "down_ms")]
-    return fault.schedule.after_ms + max(*named, fault.schedule.for_ms)
+def _step_ms(at_ms: int, began_ms: int) -> int:
+    return LEAD_MS + round((at_ms - began_ms) / ROUND_MS) * ROUND_MS

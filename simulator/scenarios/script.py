@@ -6,10 +6,12 @@ file, the line, the key, and what the key accepts.
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import re
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import PurePath
@@ -27,10 +29,13 @@ from simulator.faults.board import (
     FaultRequest,
     FaultSchedule,
     check_request,
+    lasts_ms,
+    needs,
 )
 from simulator.scenarios.base import (
     CLOUDWATCH_STATES,
     CONNECTION_STATES,
+    STEPS_MAX,
     Action,
     Expectations,
     Heal,
@@ -44,7 +49,7 @@ from simulator.scenarios.base import (
 )
 
 SCRIPT_BYTES_MAX: Final = 256 << 10
-"""Largest scenario file: ten thousand steps fit; anything larger is another kind of file."""
+"""Largest scenario file: thousands of steps fit; anything larger is another kind of file."""
 
 TEXT_CHARS_MAX: Final = 2_000
 """Longest text for the reader: the fault panel has room for a few lines."""
@@ -56,12 +61,21 @@ FORWARDERS_MAX: Final = 9
 """Each is two processes, and a machine has few cores."""
 
 SINCE_MS_MAX: Final = 365 * DAY_MS
+DELETING: Final = "retention_expire"
+"""The fault with which CloudWatch deletes events for good."""
+
+LONG_ENOUGH_MS: Final = 5_000
+"""Duration that is suggested for a fault without an end of its own."""
+
 HEAL_ALL: Final = "all"
 """Heals every fault, in place of a fault's name."""
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
+_FAULT_NAME: Final = re.compile(rf"[\w.-]{{1,{NAME_CHARS_MAX}}}")
+"""As in the control API."""
 _SECONDS: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?s|([0-9]{1,12})ms", re.ASCII)
 _wrap: Final = textwrap.TextWrapper(98, break_long_words=False, break_on_hyphens=False).wrap
+_LONG_NUMBER: Final = re.compile(r"[0-9_]{4000}", re.ASCII)
 _AT_LINE: Final = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)\Z")
 
 
@@ -151,8 +165,8 @@ def _text(value: object) -> str:
     return " ".join(value.split())
 
 
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+def _name(value: object, pattern: re.Pattern[str] = _NAME) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
         msg = (
             f"must be a name of letters, digits, '.', '_' and '-' ({NAME_CHARS_MAX} at most), "
             f"not {_shown(value)}"
@@ -162,7 +176,7 @@ def _name(value: object) -> str:
 
 
 def _fault_name(value: object) -> str:
-    name = _name(value)
+    name = _name(value, _FAULT_NAME)
     if name == HEAL_ALL:
         msg = f"must not be {HEAL_ALL!r}, which heals every fault: choose another name"
         raise ValueError(msg)
@@ -187,15 +201,20 @@ def _one_of(names: Sequence[str]) -> Reader:
 
 
 _STATE_NAMES: Final = (*CONNECTION_STATES, *CLOUDWATCH_STATES)
+_USUAL_STATES: Final = frozenset({"CONNECTING", "BACKFILLING", "LIVE", "ENDED"})
+"""States that occur without a fault."""
 
 
 def _states(value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
+    if not values:
+        msg = f"must be one or more of {', '.join(_STATE_NAMES)}, not []"
+        raise ValueError(msg)
     return tuple(_one_of(_STATE_NAMES)(one) for one in values)
 
 
 def _fault_type(value: object) -> str:
-    if value not in FAULTS:
+    if not isinstance(value, str) or value not in FAULTS:
         near = _near(value, list(FAULTS)) or "; 'gapless inject --list' lists all faults"
         msg = f"no fault is called {_shown(value)}{near}"
         raise ValueError(msg)
@@ -203,13 +222,27 @@ def _fault_type(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    """A value as the file has it, but on one short line."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print an integer of thousands of digits
+        return "a number of thousands of digits"
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, dt.date | dt.time):
+        text = value.isoformat()
     return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - one line on a terminal
 
 
 def _near(value: object, names: Sequence[str]) -> str:
-    found = get_close_matches(str(value), names, n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(found)}?" if found else ""
+    """The names that somebody may have meant, as a question; empty where none is similar."""
+    if not isinstance(value, str):
+        return ""
+    same = {name.lower(): name for name in names}
+    given = value.lower()
+    found = get_close_matches(given, same, n=2, cutoff=0.6)
+    found = [one for one in found if one.startswith(given)] or found
+    return f"; did you mean {' or '.join(same[one] for one in found)}?" if found else ""
 
 
 # Keys
@@ -256,6 +289,25 @@ _FAULT: Final = ("name", "toxicity", *_SCHEDULE)
 """Keys beside ``inject`` that every fault has, as with ``gapless inject``."""
 
 
+_HOMES: Final[Mapping[str, Collection[str]]] = {
+    "setup": _SETUP,
+    "expect": {**_EXPECT, **_EXPECT_OF_SETUP},
+    "steps": _STEP,
+}
+"""The keys of each table."""
+
+
+def _home(name: str, path: Path) -> str:
+    """Where a key that stands in the wrong table belongs; empty where none has it."""
+    attributes = {one.name for kind in FAULTS.values() for one in kind.attributes}
+    if path[:1] == ("steps",) and (name in _FAULT or name in attributes):
+        return ", which belongs to a step with an inject of a fault that has it"
+    for table, keys in _HOMES.items():
+        if name in keys and path[:1] != (table,):
+            return f", which belongs below {'[[steps]]' if table == 'steps' else f'[{table}]'}"
+    return ""
+
+
 # Reading
 
 
@@ -281,13 +333,20 @@ class _Script:
         if len(text.encode("utf-8", "surrogatepass")) > SCRIPT_BYTES_MAX:
             msg = f"{path}: a scenario file has {SCRIPT_BYTES_MAX >> 10} KiB at most"
             raise ScriptError(msg)
+        # Editors on Windows begin a file with a byte order mark, and end lines with CR LF.
+        self._plain = text.removeprefix("\ufeff").replace("\r\n", "\n")
         try:
-            self._data = tomllib.loads(text)
+            self._data = tomllib.loads(self._plain)
         except tomllib.TOMLDecodeError as error:
             raise self._not_toml(str(error)) from error
         except RecursionError as error:
             nested = "too many brackets within one another"
             raise self._not_toml(nested) from error
+        except ValueError as error:  # Python reads no integer of thousands of digits
+            number = _LONG_NUMBER.search(self._plain)
+            line = 0 if number is None else self._plain.count("\n", 0, number.start())
+            msg = f"{path} line {line + 1}: a number has thousands of digits: write a smaller one"
+            raise ScriptError(msg) from error
 
     def scenario(self) -> Scenario:
         data = self._data
@@ -295,11 +354,9 @@ class _Script:
         name = self._read(("name",), data, _name, _stem(self._path))
         setup = self._table(("setup",), _SETUP, _EXPECT_OF_SETUP, of="setup")
         expect = self._table(("expect",), _EXPECT, _EXPECT_OF_SETUP, of="expect")
-        steps = tuple(self._steps())
-        connect_ms = setup.get("connect_after_ms", 0)
-        if connect_ms and connect_ms >= max(step.at_ms for step in steps):
-            where = ("setup", "connect_after")
-            raise self._error(where, "must be before the last step, or no viewer ever connects")
+        steps = self._steps()
+        self._check_faults(steps, Setup(**setup))
+        self._check_expectations(steps, Setup(**setup), Expectations(**expect))
         return Scenario(
             name,
             self._read(("doc",), data, _text, f"The scenario of {self._path}."),
@@ -330,16 +387,25 @@ class _Script:
                 found[key.field] = self._read(("expect", name), expect, key.read)
         return found
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> list[Step]:
         steps = self._data.get("steps")
         if not isinstance(steps, list) or not all(isinstance(one, dict) for one in steps):
             at = ("steps",) if "steps" in self._data else ()
             raise self._error(at, "needs steps: begin each with a line [[steps]]")
         if not steps:
             raise self._error(("steps",), "needs at least one step: begin it with [[steps]]")
+        if len(steps) > STEPS_MAX:
+            raise self._error(("steps", STEPS_MAX), f"is one of more than {STEPS_MAX:,} steps")
         injected: set[str] = set()
+        found: list[Step] = []
         for index, table in enumerate(steps):
-            yield self._step(("steps", index), table, injected)
+            step = self._step(("steps", index), table, injected)
+            if found and step.at_ms < found[-1].at_ms:
+                before = format_span(found[-1].at_ms)
+                msg = f"is before the step above it, at {before}: put steps in the order of time"
+                raise self._error(("steps", index, "at"), msg)
+            found.append(step)
+        return found
 
     def _step(self, path: Path, table: Mapping[str, Any], injected: set[str]) -> Step:
         actions = [name for name in _ACTIONS if name in table]
@@ -366,9 +432,48 @@ class _Script:
             action = Write(self._read((*path, "write"), table, _flag))
         return Step(at_ms, action, says)
 
+    def _check_faults(self, steps: Sequence[Step], setup: Setup) -> None:
+        """Check that each fault can happen in this setup, and before the scenario is over."""
+        last_ms = steps[-1].at_ms
+        if setup.connect_after_ms and setup.connect_after_ms >= last_ms:
+            where = ("setup", "connect_after")
+            raise self._error(where, "must be before the last step, or no viewer ever connects")
+        for index, step in enumerate(steps):
+            if not isinstance(step.action, Inject):
+                continue
+            fault = step.action.fault
+            missing = needs(fault.type, setup.forwarders, is_live=setup.is_live)
+            if missing:
+                raise self._error(("steps", index, "inject"), f"{fault.type} {missing}")
+            begins_ms, lasts = step.at_ms + fault.schedule.after_ms, lasts_ms(fault)
+            if begins_ms > last_ms or (begins_ms == last_ms and lasts != 0):
+                later = format_span(min(begins_ms + (lasts or LONG_ENOUGH_MS), LENGTH_MS_MAX))
+                msg = f"{fault.type} would be healed at once: the scenario ends with its last step"
+                msg += f'; add one, such as [[steps]] at = "{later}"'
+                raise self._error(("steps", index, "inject"), msg)
+
+    def _check_expectations(
+        self, steps: Sequence[Step], setup: Setup, expect: Expectations
+    ) -> None:
+        """Check that no expectation must fail, or holds whatever happens."""
+        kinds = {step.action.fault.type for step in steps if isinstance(step.action, Inject)}
+        if setup.expects == "declared" and DELETING not in kinds:
+            msg = f'"declared" needs a step with inject = "{DELETING}": nothing else deletes events'
+            raise self._error(("expect", "result"), msg)
+        unusual = set(expect.states_seen) - _USUAL_STATES
+        for name, is_given in (
+            ("reconnected_within", expect.reconnected_within_ms is not None),
+            ("verified_within", expect.verified_within_ms is not None),
+            ("recovered_at_least", bool(expect.recovered_at_least)),
+            ("state_seen", bool(unusual)),
+        ):
+            if is_given and not kinds:
+                msg = "is about what the viewer does after a fault: add a step with an inject"
+                raise self._error(("expect", name), msg)
+
     def _healed(self, path: Path, table: Mapping[str, Any], injected: set[str]) -> str:
         where = (*path, "heal")
-        name = str(self._read(where, table, _name))
+        name = str(self._read(where, table, lambda value: _name(value, _FAULT_NAME)))
         if name == HEAL_ALL:
             return ""
         if name not in injected:
@@ -409,8 +514,9 @@ class _Script:
             if name not in known:
                 whose = f"{kind.type} has" if kind is not None else "there is"
                 names = sorted(known, key=lambda one: one not in _STEP) if kind else known
-                msg = f"{whose} no key {_shown(name)}{_near(name, known)}"
-                raise self._error((*path, name), f"{msg}; the keys are {', '.join(names)}")
+                hint = _home(name, path) or _near(name, known)
+                msg = f"{whose} no key {_shown(name)}{hint}; the keys are "
+                raise self._error((*path, name), msg + ", ".join(dict.fromkeys(names)))
 
     def _read(
         self, path: Path, table: Mapping[str, Any], read: Reader, default: object = None
@@ -424,29 +530,44 @@ class _Script:
             raise self._error(path, str(error)) from error
 
     def _error(self, path: Path, text: str) -> ScriptError:
-        line = _line_of(self._text, path)
+        line = _line_of(self._plain, path)
         where = "".join(f"[{one + 1}]" if isinstance(one, int) else f".{one}" for one in path)
         key = f"{where.removeprefix('.')}: " if path else ""
         return ScriptError(f"{self._path} line {line}: {key}{text}")
 
     def _not_toml(self, reason: str) -> ScriptError:
         found = _AT_LINE.search(reason)
-        line = self._text.count("\n") + 1
+        line = self._plain.count("\n") + 1
         column = ""
         if found is not None:
             reason = reason[: found.start()]
             if found[1]:
                 line, column = int(found[1]), f", column {found[2]}"
-        return ScriptError(
-            f"{self._path} line {line}{column}: not valid TOML: {reason}; texts stand in quotes, "
-            'as in at = "5s"'
-        )
+        where = f"{self._path} line {line}{column}: not valid TOML: "
+        return ScriptError(where + self._remedied(reason, line))
+
+    def _remedied(self, reason: str, line: int) -> str:
+        """A reason of ``tomllib`` with what to do about it."""
+        here = (self._plain.split("\n")[line - 1 : line] or [""])[0].strip()
+        if "\0" in self._plain:
+            return "it has NUL characters: save it as a text in UTF-8"
+        if reason == "Cannot overwrite a value":
+            key = _shown(here.partition("=")[0].strip())
+            return f"the key {key} stands twice in one table: leave one out"
+        if reason.startswith("Cannot declare"):
+            return f"{_shown(here)} stands twice: put its keys together, and write [[steps]] twice"
+        if self._plain.lstrip().startswith("{"):
+            return 'this may be JSON: write key = value, [setup], [[steps]] and at = "5s"'
+        return f'{reason}: a line is a [table] or key = value, and texts stand in quotes, at = "5s"'
 
 
 def _stem(path: str) -> str:
     stem = re.sub(r"[^\w.-]+", "-", PurePath(path).stem, flags=re.ASCII)[:NAME_CHARS_MAX]
     return stem or "scenario"
 
+
+_CLOSINGS: Final = ("", "]", "}]")
+"""What may end the first lines of a file, in the middle of an array or of its tables."""
 
 STEP_BACK_MAX: Final = 50
 """Lines of one value, beyond which the place of an error within it is approximate."""
@@ -456,17 +577,18 @@ def _line_of(text: str, path: Path) -> int:
     """The line, from 1, at which the value at a path begins, in a text that is valid TOML.
 
     ``tomllib`` returns no positions. But the first lines that are TOML by themselves and have the
-    value end with it, and it begins after the most lines that are TOML and do not have it.
+    value end with it, and it begins after the most lines that are TOML and do not have it. Lines
+    that end within an array, or within tables of an array, are TOML once these are closed.
     """
     lines = text.split("\n")
 
     @cache
     def has_value(count: int) -> bool | None:
         """Whether the first lines have the value; None where they are not TOML."""
-        try:
-            return _has(tomllib.loads("\n".join(lines[:count])), path)
-        except tomllib.TOMLDecodeError:
-            return None
+        for closing in _CLOSINGS:
+            with contextlib.suppress(tomllib.TOMLDecodeError):
+                return _has(tomllib.loads("\n".join(lines[:count]) + closing), path)
+        return None
 
     def valid_part(count: int) -> tuple[int, bool]:
         """Of the first lines, how many are TOML by themselves, and whether they have the value."""

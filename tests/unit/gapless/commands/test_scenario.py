@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from common.errors import EXIT_USAGE, GaplessError
+from gapless import extras
+from gapless.commands import scenario as scenario_command
 from gapless.commands.scenario import command
 from gapless.rehearsal import play
 from gapless.rehearsal.result import RehearsalResult
-from simulator.scenarios.base import Scenario, Step, in_order
+from simulator.scenarios.base import DAY_MS, Scenario, Step, in_order
 from simulator.scenarios.scripted import SCENARIOS
 
 SCHEDULE = """
@@ -103,6 +105,7 @@ def test_a_shown_scenario_runs_from_its_file(
     [
         (b"[[steps]]\nat = 5\n", "line 2: steps[1].at: must be a duration"),
         (b"[[steps]]\n# caf\xe9\n", "line 2: not UTF-8"),
+        (b"\xc3\xa9" * (200 << 10), "a scenario file has 256 KiB at most"),
         (None, "No such file"),
     ],
 )
@@ -117,6 +120,83 @@ def test_a_bad_file_is_a_usage_error(tmp_path: Path, content: bytes | None, said
         assert error.exit_code == EXIT_USAGE
 
 
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Names of the scenarios that were played; the first one of them takes longest."""
+    names: list[str] = []
+    others = threading.Event()
+
+    def note(scenario: Scenario, seed: int, speed: float, **_: object) -> RehearsalResult:
+        if not names:
+            names.append(scenario.name)
+            others.wait(20)
+        else:
+            names.append(scenario.name)
+            others.set()
+        return RehearsalResult(
+            scenario=scenario.name, seed=seed, speed=speed, version="1", file=scenario.path
+        )
+
+    monkeypatch.setattr(play, "play", note)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return names
+
+
+def test_all_stands_beside_files(played: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[[steps]]\nat = "1s"\n')
+    report = tmp_path / "r.JSON"
+    words = ["run", str(file), "all", "--jobs", "2", "--report", str(report)]
+    CliRunner().invoke(command, words)
+    assert sorted(played) == sorted(["own", *SCENARIOS])
+    names = [one["scenario"] for one in json.loads(report.read_text())]
+    assert names == ["own", *SCENARIOS]  # in the order of the words, whichever ended first
+
+
+def test_a_report_that_cannot_be_written_spares_the_others(
+    played: list[str], tmp_path: Path
+) -> None:
+    whole = tmp_path / "r.md"
+    words = ["run", "reconnect", "storm", "--jobs", "2", "--report", str(whole)]
+    error = CliRunner().invoke(command, [*words, "--junit", "/dev/full"]).exception
+    assert isinstance(error, GaplessError)
+    assert "No space left" in str(error)
+    assert len(played) == 2
+    assert "reconnect" in whole.read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["no/folder.html"], "its folder is missing or not writable"),
+        (["r.txt"], "its name must end in .html, .md, .json, .svg"),
+        (["r.xml"], "JUnit XML is --junit FILE"),
+        (["pipe.html"], "pipe.html: it is not a regular file"),
+        (["r.html", "r.html"], "two reports have the same name"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_at_once(
+    played: list[str], tmp_path: Path, names: list[str], said: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe.html")
+    words = [word for name in names for word in ("--report", str(tmp_path / name))]
+    error = CliRunner().invoke(command, ["run", "reconnect", *words]).exception
+    assert isinstance(error, GaplessError)
+    assert said in str(error)
+    assert error.exit_code == EXIT_USAGE
+    assert not played
+
+
+def test_several_forwarders_need_an_extra(
+    monkeypatch: pytest.MonkeyPatch, played: list[str]
+) -> None:
+    monkeypatch.setitem(extras.EXTRAS, "postgresql", ("no_such_module",))
+    error = CliRunner().invoke(command, ["run", "reconnect", "failover"]).exception
+    assert isinstance(error, GaplessError)
+    assert "gapless[postgresql]" in str(error)
+    assert not played
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("x.txt", "must end in .toml"), ("known.toml", "exists")]
 )
@@ -126,3 +206,23 @@ def test_a_recording_does_not_replace_a_file(tmp_path: Path, name: str, said: st
     assert isinstance(error, GaplessError)
     assert said in str(error)
     assert (tmp_path / "known.toml").read_text() == "mine"
+
+
+def test_a_recording_that_could_not_be_run_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entry: dict[str, object] = {"event": "requested", "name": "latency", "type": "latency"}
+    entry |= {"request": {"type": "latency"}, "at_ms": 1_000}
+    log: dict[str, object] = {"entries": [entry], "now_ms": 3 * DAY_MS, "setup": {}}
+
+    class Api:
+        def fault_log(self) -> dict[str, object]:
+            return log
+
+    monkeypatch.setattr(scenario_command, "control_api", lambda _: Api())
+    file = tmp_path / "x.toml"
+    error = CliRunner().invoke(command, ["record", str(file)]).exception
+    assert isinstance(error, GaplessError)
+    assert "(not written) line" in str(error)
+    assert "must be from 0s to 1d" in str(error)
+    assert not file.exists()

@@ -125,6 +125,8 @@ def test_junit_counts_failures_and_errors() -> None:
     assert suite.attrib["tests"] == "3"
     assert (suite.attrib["failures"], suite.attrib["errors"]) == ("1", "1")
     cases = list(suite)
+    assert [case.attrib["name"] for case in cases] == ["cut seed 7"] * 3
+    assert cases[1][0].attrib["type"] == "failure"
     assert [[one.tag for one in case] for case in cases] == [
         ["system-out"],
         ["failure", "system-out"],
@@ -132,6 +134,13 @@ def test_junit_counts_failures_and_errors() -> None:
     ]
     assert cases[1][0].attrib["message"].startswith("FAIL: 1 lost, cable: verified never")
     assert cases[2].attrib["time"] == "1.500"
+
+
+def test_junit_tells_files_with_the_same_name_apart() -> None:
+    root = ET.fromstring(junit_report([result(file="a/x.toml"), result(file="b/x.toml")]))
+    names = [case.attrib["name"] for case in root.iter("testcase")]
+    assert names == ["cut seed 7 (a/x.toml)", "cut seed 7 (b/x.toml)"]
+    assert root.attrib["tests"] == "2"
 
 
 def test_many_faults_in_a_sentence() -> None:

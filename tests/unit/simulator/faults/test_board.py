@@ -6,7 +6,17 @@ import pytest
 
 from simulator.errors import NotFoundError, SimulatorError
 from simulator.faults import board
-from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule, catalogue
+from simulator.faults.base import ClusterHarm, CrashForwarder, Fault, FaultType, FillDisk
+from simulator.faults.board import (
+    FAMILIES,
+    FAULTS,
+    Board,
+    FaultRequest,
+    FaultSchedule,
+    catalogue,
+    lasts_ms,
+    needs,
+)
 from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.simulator.harm_recorder import HarmRecorder
 
@@ -325,3 +335,29 @@ def test_a_repetition_needs_a_pause(
         switches.switch_on(request(kind, schedule=schedule))
     assert switches.describe(kind)["on"] is True, "the one that is on stays on"
     assert levers.calls == before
+
+
+@pytest.mark.parametrize("kind", FAULTS.values(), ids=list(FAULTS))
+def test_a_setup_lacks_what_a_harm_needs(kind: FaultType) -> None:
+    harm = kind.harm(Fault(kind, kind.type, {}, 1.0, 1), 0)
+    assert bool(needs(kind.type, 1, is_live=True)) == isinstance(harm, ClusterHarm)
+    is_single = isinstance(harm, CrashForwarder | FillDisk)
+    assert bool(needs(kind.type, 3, is_live=True)) == is_single
+    is_pushed = kind in FAMILIES["live path"]
+    assert bool(needs(kind.type, 3, is_live=False)) == (is_single or is_pushed)
+
+
+@pytest.mark.parametrize(
+    ("request_", "ms"),
+    [
+        (FaultRequest("latency"), None),
+        (FaultRequest("latency", schedule=FaultSchedule(after_ms=5, for_ms=20)), 25),
+        (FaultRequest("latency", schedule=FaultSchedule(for_ms=20, every_ms=50)), None),
+        (FaultRequest("burst", schedule=FaultSchedule(after_ms=5)), 5),
+        (FaultRequest("disconnect", attributes={"down_ms": 30}), 30),
+        (FaultRequest("disconnect", attributes={"down_ms": 30, "every_ms": 90}), None),
+        (FaultRequest("owner_pause"), 15_000),
+    ],
+)
+def test_how_long_a_fault_lasts_by_itself(request_: FaultRequest, ms: int | None) -> None:
+    assert lasts_ms(request_) == ms

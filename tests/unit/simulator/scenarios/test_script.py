@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import EXIT_USAGE
-from simulator.faults.board import FAULTS, FaultRequest, FaultSchedule
+from simulator.faults.board import FAULTS, FaultRequest, FaultSchedule, needs
 from simulator.scenarios.base import (
     DAY_MS,
     Expectations,
@@ -74,6 +74,13 @@ say = "Over."
 at = "6s"
 heal = "all"
 
+[[steps]]
+at = "6s"
+inject = "retention_expire"
+
+[[steps]]
+at = "7s"
+
 [expect]
 result = "declared"
 converged_within = "90s"
@@ -110,6 +117,8 @@ def test_every_key_is_read() -> None:
         Step(3_000, Write(running=False)),
         heal(5_000, "cable", "Over."),
         Step(6_000, Heal()),
+        inject(6_000, "retention_expire"),
+        Step(7_000),
     ]
     assert found.expect == Expectations(3, 3_000, 10_000, 50, ("DEGRADED", "THROTTLED"))
     assert (found.script, found.path) == (FILE, "dir/x.toml")
@@ -139,12 +148,14 @@ def test_every_built_in_scenario_is_the_same_from_its_file(
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).map(
     lambda text: " ".join(f"x{text}".split())
 )
-TIMES = st.integers(0, DAY_MS)
+TIMES = st.integers(0, DAY_MS // 2 - 1)
+ANYWHERE = [one for one in FAULTS.values() if not needs(one.type, 1, is_live=False)]
+"""Faults that every setup allows."""
 
 
 @st.composite
 def requests(draw: st.DrawFn) -> FaultRequest:
-    kind = draw(st.sampled_from([one for one in FAULTS.values() if one.type != "visibility_delay"]))
+    kind = draw(st.sampled_from([one for one in ANYWHERE if one.type != "visibility_delay"]))
     own = {one.name: one for one in kind.attributes}
     names = draw(st.sets(st.sampled_from(sorted(own)))) if own else set()
     values = {one: draw(st.integers(own[one].minimum, own[one].maximum)) for one in sorted(names)}
@@ -174,6 +185,7 @@ def test_what_is_written_reads_as_the_same(
     faults: list[tuple[int, FaultRequest, str]], text: str, setup: Setup, expect: Expectations
 ) -> None:
     steps = [Step(at_ms, Inject(request), says) for at_ms, request, says in faults]
+    steps.append(say(DAY_MS, "Over."))
     scenario = Scenario("own", text, fixed(*steps), setup, text, expect)
     found = read_script(write_script(scenario), "x.toml")
     assert in_order(found, 1) == in_order(scenario, 1)
@@ -204,7 +216,11 @@ MALFORMED = {
     "section is a value": ("setup = 3\n" + STEP, "line 1: setup: must be a table", "[setup]"),
     "rate": (f"[setup]\n\nrate = 0\n{STEP}", "line 3: setup.rate: must be a number from 0.1", "0"),
     "executions": (f"[setup]\nexecutions = 1.5\n{STEP}", "whole number from 1 to 1,000", "1.5"),
-    "true is no number": (f"[setup]\nseed = true\n{STEP}", "setup.seed: must be a whole", "True"),
+    "true is no number": (
+        f"[setup]\nseed = true\n{STEP}",
+        "setup.seed: must be a whole",
+        "not true",
+    ),
     "source": (f"[setup]\nsource = 'push'\n{STEP}", "must be one of live, poll", "'push'"),
     "since": (f"[setup]\nsince = '1 hour'\n{STEP}", "must be a duration such as", "'1 hour'"),
     "too early": (f"[setup]\nsince = '0s'\n{STEP}", "must be from 1s to 365d", "'0s'"),
@@ -283,8 +299,95 @@ MALFORMED = {
     ),
     "of an inline table": (
         "steps = [\n{at = '1s'},\n{at = 1},\n]\n",
-        "line 1: steps[2].at: must",
+        "line 3: steps[2].at: must",
         "",
+    ),
+    "a long number": (
+        f"{STEP}inject = 'close'\ncode = {'9' * 5_000}\n",
+        "line 4: a number",
+        "smaller",
+    ),
+    "a long number in hex": (
+        f"{STEP}inject = 'close'\ncode = 0x{'f' * 5_000}\n",
+        "line 4: steps[1].code: must be a whole number from",
+        "a number of thousands of digits",
+    ),
+    "fault is a list": (f"{STEP}inject = ['close']\n", "no fault is called ['close']", "--list"),
+    "fault is a table": (f"{STEP}inject = {{type = 'close'}}\n", "no fault is called {", "--list"),
+    "a date": ("[[steps]]\nat = 2020-01-01\n", "must be a duration such as", "not 2020-01-01"),
+    "one step": ("[[step]]\nat = '5s'\n", "there is no key 'step'; did you mean steps?", ""),
+    "key of another table": (
+        f"rate = 5\n{STEP}",
+        "line 1: rate: there is no key 'rate', which belongs below [setup]",
+        "",
+    ),
+    "a step's key above it": (f"at = '5s'\n{STEP}", "'at', which belongs below [[steps]]", ""),
+    "attribute without a fault": (
+        f"{STEP}down_ms = 3\n",
+        "'down_ms', which belongs to a step with an inject",
+        "",
+    ),
+    "lines of Windows": (
+        f"{STEP}down_ms = 1\n".replace("\n", "\r\n"),
+        "line 3: steps[1].down_ms",
+        "",
+    ),
+    "byte order mark": ("\ufeff[[steps]]\nat = 5\n", "line 2: steps[1].at: must be a dur", ""),
+    "UTF-16": ("[\0[\0s\0", "it has NUL characters", "save it as a text in UTF-8"),
+    "table twice": ("[setup]\n[setup]\n", "line 2, column 7", "'[setup]' stands twice"),
+    "JSON": ('{"steps": []}', "this may be JSON", 'at = "5s"'),
+    "YAML": ("steps:\n  - at: 5s\n", "line 1, column 6", "key = value"),
+    "backwards": (
+        "[[steps]]\nat = '9s'\n[[steps]]\nat = '5s'\n",
+        "line 4: steps[2].at: is before the step above it, at 9s",
+        "in the order of time",
+    ),
+    "many steps": (STEP * 10_001, "line 20001: steps[10001]: is one of more than 10,000", ""),
+    "no state": (f"{STEP}[expect]\nstate_seen = []\n", "must be one or more of CONN", "not []"),
+    "lower case": (
+        f"{STEP}[expect]\nstate_seen = 'degraded'\n",
+        "not 'degraded'",
+        "did you mean DEGRADED?",
+    ),
+    "at the end": (
+        f"{STEP}inject = 'disconnect'\ndown_ms = 3_000\n",
+        "line 3: steps[1].inject: disconnect would be healed at once",
+        'such as [[steps]] at = "8s"',
+    ),
+    "after the end": (
+        f"{STEP}inject = 'close'\nafter_ms = 2_000\n[[steps]]\nat = '6s'\n",
+        "line 3: steps[1].inject: close would be healed at once",
+        'such as [[steps]] at = "9s"',
+    ),
+    "no cluster": (
+        f"{STEP}inject = 'owner_crash'\n[[steps]]\nat = '9s'\n",
+        "line 3: steps[1].inject: owner_crash needs several forwarders",
+        "add forwarders = 3 to [setup]",
+    ),
+    "no single forwarder": (
+        f"[setup]\nforwarders = 3\n{STEP}inject = 'disk_full'\n[[steps]]\nat = '9s'\n",
+        "line 5: steps[1].inject: disk_full needs a single forwarder",
+        "leave forwarders out of [setup]",
+    ),
+    "no subscription": (
+        f"[setup]\nsource = 'poll'\n{STEP}inject = 'subscription_stop'\n[[steps]]\nat = '9s'\n",
+        "subscription_stop needs a subscription",
+        'write source = "live"',
+    ),
+    "nothing deletes": (
+        f"{STEP}[expect]\nresult = 'declared'\n",
+        'line 4: expect.result: "declared" needs a step with inject = "retention_expire"',
+        "",
+    ),
+    "nothing to recover from": (
+        f"{STEP}[expect]\nrecovered_at_least = 1\n",
+        "line 4: expect.recovered_at_least: is about what the viewer does after a fault",
+        "add a step with an inject",
+    ),
+    "nothing to see": (
+        f"{STEP}[expect]\nstate_seen = ['LIVE', 'THROTTLED']\n",
+        "line 4: expect.state_seen: is about",
+        "add a step",
     ),
     "large": ("#" * (300 << 10), "a scenario file has 256 KiB at most", ""),
 }
@@ -301,6 +404,21 @@ def test_an_error_names_the_line_the_key_and_a_remedy(text: str, said: str, reme
     assert "\n" not in line
     assert len(line) < 500
     assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + STEP, STEP.replace("\n", "\r\n")])
+def test_files_of_windows_are_read(text: str) -> None:
+    assert list(read_script(text, "x.toml").steps(1)) == [Step(5_000)]
+
+
+def test_a_fault_of_an_instant_may_be_the_last_step() -> None:
+    found = read_script(f"{STEP}inject = 'burst'\n", "x.toml")
+    assert list(found.steps(1)) == [inject(5_000, "burst")]
+
+
+@pytest.mark.parametrize("is_expected", ["state_seen = 'LIVE'", "recovered_at_least = 0"])
+def test_expectations_that_need_no_fault(is_expected: str) -> None:
+    assert read_script(f"{STEP}[expect]\n{is_expected}\n", "x.toml")
 
 
 def test_the_line_is_found_in_a_long_file() -> None:
