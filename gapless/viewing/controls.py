@@ -11,14 +11,21 @@ from functools import partial
 from typing import Any, Final, Self
 
 from common.concurrency import in_thread
-from common.errors import GaplessError
+from common.errors import GaplessError, UsageError
 from gapless.viewing.session_summary import session_course, session_lines
 from simulator.client import ControlApi
 from simulator.faults.base import DAY_MS
 from tui.client.engine import Engine
 from tui.lines.rows import Line
 from tui.output.record import closing_entries, event_entry, record_header, verification_entries
-from tui.screen.ports import SCENARIO, ControlsError, FaultField, ScenarioStatus, VerdictStatus
+from tui.screen.ports import (
+    SCENARIO,
+    ActiveSwitch,
+    ControlsError,
+    FaultField,
+    ScenarioStatus,
+    VerdictStatus,
+)
 from wire.codec import encode
 
 UNJUDGED: Final = "unjudged"
@@ -127,7 +134,10 @@ class SimulatorControls:
         self._used: dict[str, dict[str, float]] = {}
         """Names of the switches that were used, the newest last, with the values of a form."""
         self._on: dict[str, list[str]] = {}
-        """Names of the active faults, by type; replaced as a whole, since threads read it."""
+        """Names of the faults that were switched on and not healed, by type; replaced as a whole,
+        since threads read it."""
+        self._active: dict[str, ActiveSwitch] = {}
+        """The state of each of them, likewise."""
         self._ended = threading.Event()
         self._scenario: dict[str, Any] = {}
         self._verdict: dict[str, Any] = {}
@@ -147,9 +157,14 @@ class SimulatorControls:
 
     @property
     def states(self) -> Mapping[str, bool]:
-        """Which of them are on, as last reported."""
-        on = self._on
-        return {name: name in on for name in self._titles}
+        """Which of them are in effect, as last reported."""
+        active = self._active
+        return {name: name in active and active[name].is_on for name in self._titles}
+
+    @property
+    def active(self) -> Mapping[str, ActiveSwitch]:
+        """Those that are in effect or will be, as last reported."""
+        return self._active
 
     @property
     def scenario(self) -> ScenarioStatus | None:
@@ -268,6 +283,22 @@ class SimulatorControls:
         self._note_used(name, values)
         await self.refresh()
 
+    async def heal(self) -> None:
+        """Stop the scenario that runs, and heal every fault.
+
+        Raises:
+            ControlsError: the simulator did not answer.
+        """
+        try:
+            # Stopping heals as well; a scenario that went on would switch its faults on again.
+            if self._scenario.get("state") == "running":
+                with contextlib.suppress(UsageError):  # it has ended meanwhile
+                    await in_thread(self._api.stop_scenario)
+            await in_thread(self._api.heal)
+        except GaplessError as error:
+            raise ControlsError(str(error)) from error
+        await self.refresh()
+
     def _note_used(self, name: str, values: Mapping[str, float]) -> None:
         self._used[name] = {**self._used.pop(name, {}), **values}
 
@@ -332,15 +363,41 @@ class SimulatorControls:
         answer = self._api.changes(after, wait_ms)
         on: dict[str, list[str]] = {}
         for one in answer["faults"]:
-            if one.get("on"):
-                on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
+            on.setdefault(str(one.get("type")), []).append(str(one.get("name")))
+        active = {kind: _active(kind, answer["faults"], self._types.get(kind, {})) for kind in on}
         self._scenario = answer.get("scenario") or {}
         self._fault_at_ms = answer.get("fault_at_ms")
         if self._scenario.get("state") == "running":
             on[name_of(self._scenario)] = [name_of(self._scenario)]
-        self._on = on
+            active[name_of(self._scenario)] = ActiveSwitch()
+        self._on, self._active = on, active
         seq = answer.get("seq")
         return seq if isinstance(seq, int) else None
+
+
+def _active(
+    kind: str, faults: Iterable[Mapping[str, Any]], described: Mapping[str, Any]
+) -> ActiveSwitch:
+    """The state of the faults of one type: in effect if one of them is, since the earliest."""
+    own = [one for one in faults if one.get("type") == kind]
+    since = [one["since_ms"] for one in own if one.get("since_ms") is not None]
+    return ActiveSwitch(
+        is_on=any(one.get("on") for one in own),
+        since_ms=min(since, default=None),
+        turns=sum(int(one.get("turns", 0)) for one in own),
+        settings=_settings(own[0], described) if len(own) == 1 else f"{len(own)} of this kind",
+    )
+
+
+def _settings(fault: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+    """What a fault was given that is not its default, as ``name=value``."""
+    defaults = {one["name"]: one["default"] for one in described.get("attributes", ())}
+    defaults |= {TOXICITY: described.get(TOXICITY, 1.0)}
+    given = {**fault.get("attributes", {}), TOXICITY: fault.get(TOXICITY, defaults[TOXICITY])}
+    given |= {name: value for name, value in fault.get("schedule", {}).items() if value}
+    return " ".join(
+        f"{name}={value:,}" for name, value in given.items() if value != defaults.get(name)
+    )
 
 
 def _fields(kind: Mapping[str, Any]) -> list[FaultField]:

@@ -108,6 +108,8 @@ class _Switch:
         """The harm that was begun last; None where the draw spared this turn."""
         self.is_on = False
         """Whether the harm may be in force."""
+        self.since_ms: int | None = None
+        """When this turn began, by the wall clock; None before the first."""
         self.is_given_up = False
         """Whether it is still here only because its harm could not be undone yet."""
         self.is_stuck = False
@@ -120,6 +122,7 @@ class _Switch:
             "attributes": dict(self.fault.values),
             "schedule": msgspec.to_builtins(self.schedule),
             "on": self.is_on,
+            "since_ms": self.since_ms if self.is_on else None,
             "turns": self.turn + 1,
         }
 
@@ -308,6 +311,7 @@ class Board:
             switch.harm = switch.fault.harm(turn)
             switch.is_on = switch.is_given_up = True
             begun_ms, logged_ms = self._clock_ms(), self.log.now_ms()
+            switch.since_ms = logged_ms
             if switch.harm is not None:
                 self._begin(switch.fault.name, switch.harm)
                 # A viewer may notice before the lever has returned, but not before the fault.

@@ -12,7 +12,7 @@ from tests.support.screen import NARROW, WIDE, Screen, running
 from tui.client.status import GapStatus
 from tui.lines.rows import Line
 from tui.render import key_bindings
-from tui.screen.ports import ControlsError, ScenarioStatus, VerdictStatus
+from tui.screen.ports import ActiveSwitch, ControlsError, ScenarioStatus, VerdictStatus
 from tui.screen.widgets.faults import SWITCH_KEYS
 from wire.messages import AlteredText
 
@@ -589,3 +589,38 @@ async def test_a_long_message_leaves_the_newest_lines_free() -> None:
         await screen.pilot.pause()
         assert screen.text.count("word") == 60
         assert [line.split()[-2] for line in screen.lines[-4:-2]] == ["58", "59"]
+
+
+async def test_the_fault_panel_says_since_when_a_fault_is_on_and_what_waits() -> None:
+    controls = ManyControls()
+    since = ActiveSwitch(since_ms=SCENE_MS - 12_000, turns=3, settings="down_ms=2,000")
+    controls.waiting = {"disconnect": since, "fault_1": ActiveSwitch(is_on=False, turns=1)}
+    async with running(controls=controls, now_ms=SCENE_MS, size=WIDE) as screen:
+        await screen.press("f2")
+        assert "ON    disconnect  " in screen.text
+        assert "on for 12 s, 3 times so far, down_ms=2,000" in screen.line_with(" disconnect ")
+        row = screen.line_with(" fault_1 ")
+        assert " due " in row
+        assert "waits for its next time, 1 time so far" in row
+        assert "faults 60, 2 on" in screen.text
+
+
+async def test_all_faults_are_healed_with_one_key() -> None:
+    controls = ManyControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2", "1", "2", "delete")
+        assert not on(controls)
+        await screen.press("1", "backspace")
+        assert not on(controls)
+
+
+async def test_an_open_form_follows_what_others_switch() -> None:
+    controls = FakeControls()
+    async with running(controls=controls) as screen:
+        await screen.press("f2", "1", "enter")
+        assert "on: Enter replaces it" in screen.text
+        controls.states["disconnect"] = False
+        while "on: Enter replaces it" in screen.text:
+            await screen.pilot.pause(0.01)
+        await screen.press("enter")
+        assert on(controls) == ["disconnect"]

@@ -17,7 +17,14 @@ from tui.client.status import Status, TargetStatus
 from tui.client.target import LineSource
 from tui.lines.rows import Change, Line, Row, Rule, line_key, rule_key
 from tui.lines.timeline import EvictedRange, Timeline
-from tui.screen.ports import SCENARIO, ControlsError, FaultField, ScenarioStatus, VerdictStatus
+from tui.screen.ports import (
+    SCENARIO,
+    ActiveSwitch,
+    ControlsError,
+    FaultField,
+    ScenarioStatus,
+    VerdictStatus,
+)
 from wire.messages import AlteredText, Origin
 
 EPOCH_MS: Final = 1_795_435_200_000
@@ -180,6 +187,7 @@ class FakeControls:
         self.recent: tuple[str, ...] = ()
         self.given: dict[str, float] = {}
         self.refusal = ""
+        self.waiting: dict[str, ActiveSwitch] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,6 +200,15 @@ class FakeControls:
     async def toggle(self, name: str) -> bool:
         self.states[name] = not self.states[name]
         return self.states[name]
+
+    @property
+    def active(self) -> dict[str, ActiveSwitch]:
+        active = {name: ActiveSwitch() for name, is_on in self.states.items() if is_on}
+        return active | self.waiting
+
+    async def heal(self) -> None:
+        self.states = dict.fromkeys(self.names, False)
+        self.waiting = {}
 
     async def refresh(self) -> None:
         self.refreshed += 1

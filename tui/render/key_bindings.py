@@ -174,6 +174,8 @@ KEYS: Final[tuple[KeyEntry, ...]] = (
     KeyEntry("Enter", "faults: set attributes and times, then switch on", PANEL, (),
              needs_simulator=True),
     KeyEntry("/", "faults: search by name", PANEL, (), needs_simulator=True),
+    KeyEntry("Del", "faults: heal all of them, and stop the scenario", PANEL, (),
+             needs_simulator=True),
     KeyEntry("Tab", "faults: go to the scenarios, and back", PANEL, (), needs_simulator=True),
     KeyEntry("Space", "pause the replay, or go on", REPLAY,
         (Action("space", "play", "Pause or play"),), label="pause", footer_rank=1, only="replay"),

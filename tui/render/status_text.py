@@ -139,7 +139,7 @@ def _upstream(targets: Sequence[TargetStatus]) -> str:
     delays = [one.upstream_lag_ms or 0 for one in targets if one.upstream == "delayed"]
     found = {str(one.upstream) for one in targets} - {"None", "ok", "delayed"}
     if max(delays, default=0) >= DELAY_SHOWN_MS:
-        found.add(f"delayed {_whole(max(delays))}")
+        found.add(f"delayed {units.whole_duration(max(delays))}")
     return ", ".join(sorted(found))
 
 
@@ -177,7 +177,7 @@ def _detail(targets: Sequence[TargetStatus], now_ms: int) -> str:
             wait = "" if target.retry_at_ms is None else _wait(target.retry_at_ms - now_ms)
             return f"attempt {max(1, target.attempt)}{wait}"
         case "quiet":
-            return f"connected, no lines for {_whole(now_ms - target.state_since_ms)}"
+            return f"connected, no lines for {units.whole_duration(now_ms - target.state_since_ms)}"
         case "connecting" | "polling" | "failed":
             return target.detail
         case _:
@@ -197,11 +197,6 @@ def _progress(progresses: Sequence[BackfillProgress]) -> str:
 
 def _wait(ms: int) -> str:
     return f", in {ms / 1000:.1f} s" if ms > 0 else ", now"
-
-
-def _whole(ms: int) -> str:
-    """A duration without tenths of a second, which would flicker."""
-    return units.duration(ms // 1000 * 1000).replace(".0 s", " s")
 
 
 def empty_log(status: Status, *, filtered: bool) -> tuple[str, ...]:
@@ -298,7 +293,7 @@ def completeness(
             else chunk("not yet verified", "warn", 3)
         )
     elif through is not None and status.is_green and not status.is_current:
-        age = _whole(max(0, now_ms - through))
+        age = units.whole_duration(max(0, now_ms - through))
         chunks.append(chunk(f"{ring} verified to {_moment(through, now_ms, zone)}", "warn"))
         chunks.append(chunk(f"{age} ago", "warn"))
     elif status.is_green and verified is not None:
@@ -346,7 +341,7 @@ def _moment(at_ms: int, now_ms: int, zone: tzinfo) -> str:
 def _until(through: int, now_ms: int, zone: tzinfo) -> str:
     text = _moment(through, now_ms, zone)
     age = now_ms - through
-    return f"{text} ({_whole(age)} ago)" if age >= _STALE_MS else text
+    return f"{text} ({units.whole_duration(age)} ago)" if age >= _STALE_MS else text
 
 
 def _problem(status: Status, zone: tzinfo) -> str:

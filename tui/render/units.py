@@ -49,6 +49,11 @@ def duration(ms: int) -> str:
     return f"{ms // DAY}d{hours}"
 
 
+def whole_duration(ms: int) -> str:
+    """A duration without tenths of a second, which would flicker."""
+    return duration(ms // 1_000 * 1_000).replace(".0 s", " s")
+
+
 def moment(ms: int, zone: tzinfo = UTC) -> datetime | None:
     """A time in ms since the Unix epoch as a datetime; None beyond the year 9999."""
     if not 0 <= ms <= _YEAR_MAX_MS:

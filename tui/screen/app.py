@@ -721,7 +721,7 @@ class ViewerApp(ThemedApp):
     def action_faults(self) -> None:
         """Open the simulator's faults and scenarios."""
         if self._controls is not None:
-            self.push_screen(FaultPanel(self._palette, self._controls))
+            self.push_screen(FaultPanel(self._palette, self._controls, lambda: self._now()[0]))
 
     def action_open(self) -> None:
         """Let the user pick what to watch next."""

@@ -128,6 +128,22 @@ class VerdictStatus(NamedTuple):
         return f"{self.word} {self.text}".strip()
 
 
+class ActiveSwitch(NamedTuple):
+    """A switch that was switched on, and was not healed.
+
+    Attributes:
+        is_on: Whether it is in effect now; else it waits for its time, or its next turn.
+        since_ms: When it came into effect, ms since the Unix epoch; None: unknown, or it waits.
+        turns: How often it has come into effect; 0 where that is not counted.
+        settings: Its attributes and times, those that are not its defaults.
+    """
+
+    is_on: bool = True
+    since_ms: int | None = None
+    turns: int = 0
+    settings: str = ""
+
+
 class ScenarioStatus(NamedTuple):
     """A scenario that runs or ran, in the simulator's words.
 
@@ -179,7 +195,11 @@ class Controls(Protocol):
 
     @property
     def states(self) -> Mapping[str, bool]:
-        """Which switches are on, as last reported by the simulator."""
+        """Which switches are in effect, as last reported by the simulator."""
+
+    @property
+    def active(self) -> Mapping[str, ActiveSwitch]:
+        """The switches that are in effect or will be: what the next ``toggle`` heals."""
 
     @property
     def scenario(self) -> ScenarioStatus | None:
@@ -194,6 +214,13 @@ class Controls(Protocol):
 
         Raises:
             ControlsError: The simulator did not answer, or refused.
+        """
+
+    async def heal(self) -> None:
+        """Stop the scenario that runs, and heal every fault.
+
+        Raises:
+            ControlsError: The simulator did not answer.
         """
 
     @property

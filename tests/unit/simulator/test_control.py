@@ -3,6 +3,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def switch(client: Client, body: object) -> TestResponse:
 def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
     assert said(client.get("/simulator/faults")) == []
     told = said(switch(client, {"type": "disconnect", "attributes": {"down_ms": 10_000}}))
+    assert abs(told["since_ms"] - time.time() * 1_000) < 3_600_000
     assert told == {
         "name": "disconnect",
         "type": "disconnect",
@@ -47,6 +49,7 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
         "attributes": {"down_ms": 10_000, "every_ms": 0},
         "schedule": {"after_ms": 0, "for_ms": 0, "every_ms": 0},
         "on": True,
+        "since_ms": told["since_ms"],
         "turns": 1,
     }
     assert said(client.get("/simulator/faults")) == [told]

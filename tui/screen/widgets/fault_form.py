@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -11,9 +11,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label
 
 from common.times import TimeFormatError, parse_duration
+from tui.render import units
 from tui.render.palette import Palette
 from tui.render.safe_text import harmless
-from tui.screen.ports import Controls, ControlsError, FaultField
+from tui.screen.ports import ActiveSwitch, Controls, ControlsError, FaultField
 from tui.screen.widgets.modals import Modal
 
 
@@ -43,6 +44,23 @@ def _number(field: FaultField, text: str) -> float | None:
         return None
 
 
+def state_text(state: ActiveSwitch, now_ms: int) -> str:
+    """Since when a switch is in effect, how often it was, and with which settings."""
+    if not state.is_on:
+        text = "waits for its next time" if state.turns else "waits for its time"
+    elif state.since_ms is None:
+        text = "on"
+    else:
+        text = f"on for {units.whole_duration(max(0, now_ms - state.since_ms))}"
+    if state.turns > 1 or (state.turns and not state.is_on):
+        text += f", {units.plural(state.turns, 'time')} so far"
+    return f"{text}, {harmless(state.settings)}" if state.settings else text
+
+
+REFRESH_S: Final = 0.25
+"""Interval at which the form and the panel show what the simulator has reported."""
+
+
 class FormField(Input):
     """The value of one attribute."""
 
@@ -58,8 +76,12 @@ class FaultForm(Modal[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape,f2", "dismiss", "Close")]
 
-    def __init__(self, palette: Palette, controls: Controls, name: str) -> None:
+    def __init__(
+        self, palette: Palette, controls: Controls, name: str, now_ms: Callable[[], int]
+    ) -> None:
+        """``now_ms`` reads the wall clock."""
         super().__init__()
+        self._now_ms = now_ms
         self._palette = palette
         self._controls = controls
         self._fault = name
@@ -79,13 +101,24 @@ class FaultForm(Modal[bool]):
                     value.cursor_blink = False
                     yield value
                     yield Label(self._note(field), classes="form-note", markup=False)
+            yield Label("", id="form-state", markup=False)
             yield Label("", id="form-error", markup=False)
 
     def on_mount(self) -> None:
-        """Put the cursor into the first field."""
+        """Put the cursor into the first field, and show whether the fault is on."""
         for field in self.query(FormField):
             field.focus()
             break
+        self._show_state()
+        # It may be switched from elsewhere, or end after its time.
+        self.set_interval(REFRESH_S, self._show_state)
+
+    def _show_state(self) -> None:
+        if not self.has("#form-state"):
+            return
+        state = self._controls.active.get(self._fault)
+        text = "off" if state is None else f"{state_text(state, self._now_ms())}: Enter replaces it"
+        self.query_one("#form-state", Label).update(self._palette.adapt(text))
 
     def _note(self, field: FaultField) -> str:
         unit = f"{field.unit}, " if field.unit else ""

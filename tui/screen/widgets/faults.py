@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from string import ascii_letters
 from typing import ClassVar, Final, Literal
 
@@ -15,9 +16,17 @@ from tui.render import line_format as fmt
 from tui.render.palette import Palette
 from tui.render.safe_text import Segment, harmless
 from tui.render.status_text import Chunk, chunk
-from tui.screen.ports import CABLE, SCENARIO, Controls, ControlsError, ScenarioStatus, VerdictStatus
+from tui.screen.ports import (
+    CABLE,
+    SCENARIO,
+    ActiveSwitch,
+    Controls,
+    ControlsError,
+    ScenarioStatus,
+    VerdictStatus,
+)
 from tui.screen.widgets.bars import Bar
-from tui.screen.widgets.fault_form import FaultForm
+from tui.screen.widgets.fault_form import REFRESH_S, FaultForm, state_text
 from tui.screen.widgets.modals import Modal
 from tui.screen.widgets.panes import ListItem, ListPane, TextPane
 
@@ -32,9 +41,6 @@ TITLES: Final = {
 
 VERDICT_ROLES: Final = {"PASS": "ok", "WAIT": "warn", "FAIL": "bad", "": "muted"}
 """The role of each verdict's text."""
-
-REFRESH_S: Final = 0.25
-"""Interval at which the panel shows what the simulator has reported."""
 
 RESERVED: Final = frozenset("gGjkpq")
 """Letters with another meaning in the panel: movement, cable, close."""
@@ -82,15 +88,18 @@ class FaultPanel(Modal[None]):
         ("enter", "open", "Attributes"),
         ("space", "switch_this", "Switch"),
         ("slash", "search", "Search"),
+        ("delete,backspace", "heal", "Heal all"),
         ("tab,shift+tab,left,right", "turn_page", "Scenarios, or faults"),
         ("p", f"switch({CABLE!r})", "Cable"),
         *[(key, f"press({place})", f"Switch {key}") for place, key in enumerate(SWITCH_KEYS)],
     ]
 
-    def __init__(self, palette: Palette, controls: Controls) -> None:
+    def __init__(self, palette: Palette, controls: Controls, now_ms: Callable[[], int]) -> None:
+        """``now_ms`` reads the wall clock."""
         super().__init__()
         self._palette = palette
         self._controls = controls
+        self._now_ms = now_ms
         self._page: Page = "faults"
         self._error = ""
         self._recent = tuple(controls.recent)
@@ -99,7 +108,7 @@ class FaultPanel(Modal[None]):
         """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
             frame.border_title = "simulator"
-            keys = "key or Space: switch · Enter: attributes · / search · Tab: page"
+            keys = "key, Space: switch · Enter: attributes · / search · Del: heal all · Tab"
             frame.border_subtitle = self._palette.adapt(keys)
             yield Bar(self._palette, id="pages", separator=" ")
             search = SwitchSearch(id="switch-search", compact=True, placeholder="part of a name")
@@ -164,7 +173,7 @@ class FaultPanel(Modal[None]):
             await self.action_switch_this()
             return
         self._error = ""
-        self.app.push_screen(FaultForm(self._palette, self._controls, name))
+        self.app.push_screen(FaultForm(self._palette, self._controls, name, self._now_ms))
 
     async def action_press(self, place: int) -> None:
         """Move to the switch with this key's index, and switch it."""
@@ -186,6 +195,15 @@ class FaultPanel(Modal[None]):
         self._error = ""
         try:
             await self._controls.toggle(name)
+        except ControlsError as error:
+            self._error = str(error)
+        self._fill()
+
+    async def action_heal(self) -> None:
+        """Stop the scenario that runs, and heal every fault."""
+        self._error = ""
+        try:
+            await self._controls.heal()
         except ControlsError as error:
             self._error = str(error)
         self._fill()
@@ -216,8 +234,8 @@ class FaultPanel(Modal[None]):
         ]
 
     def _active(self, page: Page) -> list[str]:
-        states = self._controls.states
-        return [name for name in self._names(page) if states.get(name)]
+        active = self._controls.active
+        return [name for name in self._names(page) if name in active]
 
     def _fill(self, *, first: bool = False) -> None:
         if not self.has("#pages", "#switch-search", "#scenario", "#switches", "#about"):
@@ -234,7 +252,10 @@ class FaultPanel(Modal[None]):
         shown = self._shown()
         items = [self._item(keys.get(name, " "), name, wide, shown[0]) for name in shown]
         switches.show(items or [ListItem("", (("  no name matches", "muted"),))], first=first)
-        about: list[list[Segment]] = [[(self._describe(switches.current or ""), "text")]]
+        current = switches.current or ""
+        about: list[list[Segment]] = [[(self._describe(current), "text")]]
+        if state := self._state(current):
+            about = [[(f"{state}. ", "strong"), *about[0]]]
         if self._error:
             about = [[(harmless(self._error), "bad")]]
         self.query_one("#about", TextPane).show("", about)
@@ -246,22 +267,36 @@ class FaultPanel(Modal[None]):
         return chunk(text, role, 0, f"screen.turn_page({page!r})")
 
     def _item(self, key: str, name: str, wide: int, top: str) -> ListItem:
-        is_on = self._controls.states.get(name, False)
+        state = self._controls.active.get(name)
         switches = self.query_one(SwitchList)
         sign = ">" if name == (switches.current or top) else " "
         room = max(0, switches.cells - wide - 12)
         about = self._describe(name)
+        if text := self._state(name):
+            about = f"{text}. {about}"
         about = about if cell_len(about) <= room else f"{fmt.fit(about, room - 1)}…"
         parts: tuple[Segment, ...] = (
             (f"{sign}{key} ", "key"),
-            (" ON  " if is_on else " off ", "badge.bad" if is_on else "badge.quiet"),
-            (f"  {_short(name):<{wide}}  ", "strong" if is_on else "text"),
-            (about, "muted"),
+            _badge(state),
+            (f"  {_short(name):<{wide}}  ", "text" if state is None else "strong"),
+            (about, "muted" if state is None else "text"),
         )
         return ListItem(name, parts)
 
+    def _state(self, name: str) -> str:
+        """Since when a switch is on and with which settings; empty if nothing is known of that."""
+        state = self._controls.active.get(name)
+        text = "" if state is None else state_text(state, self._now_ms())
+        return "" if text == "on" else text
+
     def _describe(self, name: str) -> str:
         return harmless(TITLES.get(name) or self._controls.titles.get(name, "").replace("``", ""))
+
+
+def _badge(state: ActiveSwitch | None) -> Segment:
+    if state is None:
+        return (" off ", "badge.quiet")
+    return (" ON  ", "badge.bad") if state.is_on else (" due ", "badge.warn")
 
 
 def _short(name: str) -> str:

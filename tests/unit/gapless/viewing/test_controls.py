@@ -32,7 +32,13 @@ from tests.support.viewer.server_messages import line
 from tui.client.engine import Engine
 from tui.client.target import TargetSpec
 from tui.lines.rows import Line
-from tui.screen.ports import Controls, ControlsError, ScenarioStatus, VerdictStatus
+from tui.screen.ports import (
+    ActiveSwitch,
+    Controls,
+    ControlsError,
+    ScenarioStatus,
+    VerdictStatus,
+)
 
 TYPES: Final = [
     {
@@ -76,7 +82,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def faults(self) -> list[dict[str, object]]:
         return [
-            {"type": one["type"], "name": name, "on": True} for name, one in self.server.on.items()
+            {"type": one["type"], "name": name, "on": True} | one
+            for name, one in self.server.on.items()
         ]
 
     def do_POST(self) -> None:
@@ -155,6 +162,45 @@ async def test_toggling_a_fault(board: Board) -> None:
     assert await controls.toggle("disconnect") is True
     assert controls.states == {"disconnect": True, "delay": False, "scenario storm": False}
     assert await controls.toggle("disconnect") is False
+    assert not board.on
+
+
+async def test_a_repeated_fault_is_healed_between_two_turns(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    board.on["disconnect"] = {
+        "type": "disconnect",
+        "on": False,
+        "since_ms": None,
+        "turns": 2,
+        "attributes": {"down_ms": 2, "every_ms": 0},
+        "schedule": {"every_ms": 9_000},
+        "toxicity": 1.0,
+    }
+    await controls.refresh()
+    assert controls.states["disconnect"] is False
+    waits = ActiveSwitch(is_on=False, turns=2, settings="down_ms=2 every_ms=9,000")
+    assert controls.active == {"disconnect": waits}
+    assert await controls.toggle("disconnect") is False
+    assert not board.on
+
+
+async def test_of_two_faults_of_a_type_the_earlier_one_counts(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    board.on["a"] = {"type": "delay", "on": True, "since_ms": 7, "turns": 1}
+    board.on["b"] = {"type": "delay", "on": True, "since_ms": 5, "turns": 1}
+    await controls.refresh()
+    assert controls.active == {
+        "delay": ActiveSwitch(since_ms=5, turns=2, settings="2 of this kind")
+    }
+
+
+async def test_healing_all_stops_the_scenario(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    await controls.toggle("scenario storm")
+    await controls.toggle("delay")
+    assert set(controls.active) == {"delay", "scenario storm"}
+    await controls.heal()
+    assert not controls.active
     assert not board.on
 
 
