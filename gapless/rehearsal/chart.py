@@ -32,8 +32,8 @@ _STATES: Final = {
 }
 
 LEGEND: Final = (
-    "█ fault is on · ! first sign · ░ until verified again (✓) · viewer: ━ live, x reconnecting, "
-    "p polling, b backfilling · verified: ━ within 5 s, . stands still"
+    "█ fault is on · ! first sign · + connected again · ░ until verified again (✓) · viewer: "
+    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 5 s, . stands still"
 )
 
 _ASCII: Final = str.maketrans("█░✓━▁▂▃▄▅▆▇·…", "#-v=..::||#;~")
@@ -77,9 +77,15 @@ def _fault_cell(course: Course, lane: FaultLane, reaction: Reaction) -> Callable
     tail_ms = course.ends_ms if verified_ms is None else verified_ms
     seen_ms = None if reaction.detected_ms is None else lane.began_ms + reaction.detected_ms
 
+    back_ms = None
+    if reaction.was_cut and reaction.reconnected_ms is not None:
+        back_ms = ended_ms + reaction.reconnected_ms
+
     def cell(low: int, high: int) -> str:
         if seen_ms is not None and low <= seen_ms < high:
             return "!"
+        if back_ms is not None and low <= back_ms < high:
+            return "+"
         for span in lane.spans:
             to_ms = course.ends_ms if span.to_ms is None else span.to_ms
             if span.from_ms < high and (low < to_ms or low <= span.from_ms):

@@ -1,7 +1,7 @@
 """The timeline of a rehearsal as SVG: faults above what the viewer showed. Pure.
 
 Each fault has a lane: a bar while it was on, a mark where the viewer first showed a sign, and a
-tail from its end until everything up to there was verified again.
+tail from its end until everything up to there was verified again; the figures stand at the right.
 """
 
 from __future__ import annotations
@@ -9,27 +9,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 from math import sqrt
+from textwrap import wrap
 from typing import Final
 
 from common.text import replace_unprintable
+from common.times import iso
 from gapless.rehearsal.course import (
     STOPPED,
     Course,
     FaultLane,
     Span,
     StateChange,
+    Stretch,
     behind_ms,
     stretches,
 )
 from gapless.rehearsal.reactions import Reaction, complete_ms
 from gapless.rehearsal.result import RehearsalResult
-from gapless.rehearsal.summary import fault_text, seconds, story, verdict_line
+from gapless.rehearsal.summary import (
+    NONE,
+    counts,
+    fault_text,
+    reasons,
+    seconds,
+    sentence,
+    story,
+    verdict_line,
+)
 
-WIDTH: Final = 1_240
-LEFT: Final = 212
+NOT_CONNECTED: Final = "not connected yet"
+
+WIDTH: Final = 1_280
+LEFT: Final = 224
 """Room for the lanes' names."""
-RIGHT: Final = 84
-"""Room for the figure after a tail that ends at the last moment."""
+RIGHT: Final = 244
+"""Room for the figures of each fault."""
 LANE: Final = 30
 CHART: Final = 76
 
@@ -43,37 +57,62 @@ HISTORY_MS: Final = 60_000
 SAYS_MAX: Final = 24
 """Texts below the picture; chaos has one for each fault, which its lane shows already."""
 
+REASONS_MAX: Final = 10
+"""Reasons of a failure above the picture; the reports have all of them."""
+
+LINE_CHARS: Final = 140
+"""Characters of a line of text above the picture."""
+
 INK: Final = "#1f2328"
-MUTED: Final = "#656d76"
+MUTED: Final = "#57606a"
 GRID: Final = "#e4e7eb"
-FAULT: Final = "#cf222e"
-TAIL: Final = "#f3c5c8"
-GOOD: Final = "#1a7f37"
-WARN: Final = "#d4a72c"
+GOOD: Final = "#13795b"
+BAD: Final = "#b42318"
+"""Texts of a verdict; they say PASS and FAIL, too."""
+
+# Told apart by people who do not see red or green, after Okabe and Ito; what is wrong is hatched
+# besides, for paper without colours.
+FAULT: Final = "#c4421a"
+TAIL: Final = "#f3cdbb"
+WARN: Final = "#e69f00"
+BACK: Final = "#0072b2"
+VERIFIED: Final = "#3aa387"
+NOTHING_YET: Final = "#e4e7eb"
+LINES: Final = "#8ab8de"
+LATE: Final = WARN
+REPAIRED: Final = "#7b3fbf"
 
 STATE_COLOURS: Final = {
-    "live": "#2da44e",
-    "quiet": "#2da44e",
-    "backfilling": "#54aeff",
-    "connecting": "#a5b4c3",
+    "live": GOOD,
+    "quiet": GOOD,
+    "backfilling": "#56b4e9",
+    "connecting": "#b4c0cc",
     "polling": WARN,
     "reconnecting": FAULT,
-    "failed": FAULT,
+    "failed": "#7a1f06",
     "ended": "#8c959f",
-    STOPPED: "#57606a",
+    STOPPED: "#3d444d",
+    "ok": "#cfe8df",
+    NOT_CONNECTED: "#d0d7de",
 }
-GAP_COLOURS: Final = {"repaired": "#8250df", "unrecoverable": FAULT}
+"""Of the viewer's states, and ``ok`` of CloudWatch; its others warn."""
+
+HATCHED: Final = {FAULT: "#e08a67", WARN: "#f3c766"}
+"""Colours that have stripes where they fill a stretch of a state, and the stripes' colour."""
+
+GAP_COLOURS: Final = {"repaired": REPAIRED, "unrecoverable": FAULT}
 """Others are suspected or being repaired."""
-LINES: Final = "#6ea8dc"
-LATE: Final = "#e16f24"
-REPAIRED: Final = "#8250df"
+
+_DARK: Final = frozenset({GOOD, FAULT, BACK, REPAIRED, "#7a1f06", "#3d444d"})
+"""Colours on which a text is white."""
 
 
 class _Canvas:
     """Collects elements; times become positions."""
 
-    def __init__(self, ends_ms: int) -> None:
+    def __init__(self, ends_ms: int, key: str) -> None:
         self.ends_ms = max(1, ends_ms)
+        self._key = key
         self.parts: list[str] = []
         self.y = 0.0
 
@@ -83,6 +122,21 @@ class _Canvas:
 
     def add(self, element: str) -> None:
         self.parts.append(element)
+
+    def hatched(self, colour: str) -> str:
+        """The filling for a stretch of that colour, striped if it is one that warns."""
+        if colour not in HATCHED:
+            return colour
+        return f"url(#{self._key}{colour.removeprefix('#')})"
+
+    def patterns(self) -> str:
+        """The definitions of striped colours."""
+        return "".join(
+            f'<pattern id="{self._key}{colour.removeprefix("#")}" width="7" height="7" '
+            f'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" '
+            f'height="7" fill="{colour}"/><rect width="2" height="7" fill="{stripe}"/></pattern>'
+            for colour, stripe in HATCHED.items()
+        )
 
     def rect(
         self,
@@ -119,7 +173,7 @@ class _Canvas:
     def name(self, text: str, note: str = "", height: float = LANE) -> None:
         """The name of a lane, with a note below it."""
         middle = self.y + height / 2
-        self.text(LEFT - 12, middle + (-1 if note else 4), text, extra=_END)
+        self.text(LEFT - 12, middle + (-1 if note else 4), _cut(text, 26), extra=_END)
         if note:
             self.text(LEFT - 12, middle + 11, _cut(note, 33), MUTED, 10, _END)
 
@@ -134,12 +188,19 @@ class _Canvas:
 _END: Final = ' text-anchor="end"'
 _MIDDLE: Final = ' text-anchor="middle"'
 _BOLD: Final = ' font-weight="600"'
+_HALO: Final = ' stroke="#ffffff" stroke-width="4" paint-order="stroke" stroke-linejoin="round"'
+"""Keeps a text legible where a line passes behind it."""
 
 
-def draw(one: RehearsalResult) -> str:
-    """Return the picture of a run; one that did not begin has its verdict alone."""
+def draw(one: RehearsalResult, key: str = "p") -> str:
+    """Return the picture of a run; one that did not begin has its verdict alone.
+
+    Args:
+        one: The run.
+        key: What the ids in the picture begin with: they must be unique in a page.
+    """
     course = one.course or Course()
-    canvas = _Canvas(course.ends_ms)
+    canvas = _Canvas(course.ends_ms, key)
     _headline(canvas, one)
     if one.course is not None:
         top = canvas.y
@@ -154,25 +215,56 @@ def draw(one: RehearsalResult) -> str:
         _axis(canvas, course, top)
         _legend(canvas, course)
         _says_list(canvas, course)
+    canvas.y += 26
+    started = "" if one.course is None else f"started {iso(one.course.started_ms)} · "
+    footer = f"gapless {one.version} · {started}run it again: {one.replay}"
+    canvas.text(16, canvas.y, _cut(footer, 180), MUTED, 11)
     height = canvas.y + 12
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
         f'width="{WIDTH}" height="{height:.0f}" font-family="system-ui, DejaVu Sans, sans-serif" '
-        f'role="img" aria-label="{_safe(verdict_line(one))}">'
+        f'role="img" aria-labelledby="{key}-title {key}-desc">'
+        f'<title id="{key}-title">{_safe(f"{_title(one)}: {verdict_line(one)}")}</title>'
+        f'<desc id="{key}-desc">{_safe(_description(one))}</desc>'
+        f"<defs>{canvas.patterns()}</defs>"
         f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(canvas.parts)}</svg>\n'
     )
 
 
-def _headline(canvas: _Canvas, one: RehearsalResult) -> None:
-    colour = GOOD if one.ok else FAULT
+def _title(one: RehearsalResult) -> str:
     speed = "" if one.speed == 1 else f", {one.speed:g} times as fast"
-    canvas.text(16, 32, f"{one.scenario}, seed {one.seed}{speed}", size=20, extra=_BOLD)
-    canvas.text(16, 56, _cut(verdict_line(one), 150), colour, 15, _BOLD)
-    y = 56
-    for sentence in story(one):
-        y += 20
-        canvas.text(16, y, _cut(sentence, 170), size=14)
-    canvas.y = y + 34
+    return f"{one.scenario}, seed {one.seed}{speed}"
+
+
+def _description(one: RehearsalResult) -> str:
+    """What the picture shows, for people who cannot see it."""
+    words = [*story(one), *(sentence(reaction) for reaction in one.reactions)]
+    words += [
+        f"{reaction.name}: verified again {seconds(reaction.verified_ms)} after its end."
+        if reaction.verified_ms is not None
+        else f"{reaction.name}: never verified again."
+        for reaction in one.reactions
+    ]
+    return " ".join(dict.fromkeys(words))
+
+
+def _headline(canvas: _Canvas, one: RehearsalResult) -> None:
+    colour = GOOD if one.ok else BAD
+    canvas.text(24, 32, _cut(_title(one), 84), size=20, extra=_BOLD)
+    first, *wrong = [verdict_line(one)] if one.ok else [f"FAIL ({counts(one)})", *reasons(one)]
+    canvas.text(24, 57, _cut(first, LINE_CHARS), colour, 17, _BOLD)
+    canvas.y = 57
+    lines = [line for reason in wrong for line in wrap(f"✗ {reason}", LINE_CHARS)]
+    if len(lines) > REASONS_MAX:
+        lines[REASONS_MAX - 1 :] = [f"✗ … and {len(lines) - REASONS_MAX + 1} more"]
+    for line in lines:
+        canvas.y += 20
+        canvas.text(24, canvas.y, line, colour, 14, _BOLD)
+    canvas.add(f'<rect x="8" y="14" width="6" height="{canvas.y - 8:.0f}" fill="{colour}"/>')
+    for line in story(one):
+        canvas.y += 20
+        canvas.text(24, canvas.y, _cut(line, LINE_CHARS + 20), size=14)
+    canvas.y += 34
 
 
 def _says_marks(canvas: _Canvas, course: Course) -> None:
@@ -187,7 +279,18 @@ def _says_marks(canvas: _Canvas, course: Course) -> None:
     canvas.y += 26
 
 
+_FIGURES: Final = (("seen", "after"), ("connected", "after its end"), ("verified", "after its end"))
+"""Titles of the figures at the right of the faults' lanes, in two lines each."""
+
+
+def _figure_x(number: int) -> float:
+    return WIDTH - RIGHT + 40 + 78 * number
+
+
 def _fault_lanes(canvas: _Canvas, course: Course, found: Sequence[Reaction]) -> None:
+    for number, (first, second) in enumerate(_FIGURES if course.faults else ()):
+        canvas.text(_figure_x(number), canvas.y - 20, first, MUTED, 11, _MIDDLE)
+        canvas.text(_figure_x(number), canvas.y - 8, second, MUTED, 11, _MIDDLE)
     for lane, reaction in zip(course.faults, found, strict=True):
         _fault_lane(canvas, course, lane, reaction)
     if not course.faults:
@@ -198,54 +301,96 @@ def _fault_lanes(canvas: _Canvas, course: Course, found: Sequence[Reaction]) -> 
 def _fault_lane(canvas: _Canvas, course: Course, lane: FaultLane, reaction: Reaction) -> None:
     canvas.name(lane.name, fault_text(lane))
     top, height = canvas.y + 5, LANE - 10
+    middle = top + height / 2
     ended_ms = course.ends_ms if lane.ended_ms is None else lane.ended_ms
     tail_ms = course.ends_ms
     if reaction.verified_ms is not None:
         tail_ms = ended_ms + reaction.verified_ms
     canvas.rect(ended_ms, tail_ms, top + 5, height - 10, TAIL, "until verified again")
+    seen_ms = None if reaction.detected_ms is None else lane.began_ms + reaction.detected_ms
     for span in lane.spans:
-        _bar(canvas, span, course.ends_ms, top, height, lane.name)
-    if reaction.detected_ms is not None:
-        _detected(canvas, reaction, top, height)
-    middle = top + height / 2 + 4
+        _bar(canvas, course, span, top, height, lane.name, seen_ms)
     if reaction.reconnected_ms is not None and reaction.was_cut:
-        at_ms = ended_ms + reaction.reconnected_ms
-        canvas.line(at_ms, top, top + height, "#0969da", ' stroke-width="2.5"')
-    x = canvas.x(tail_ms)
-    if reaction.verified_ms is None:
-        canvas.text(x + 5, middle, "not verified", FAULT, 11)
-    else:
-        text = f"✓ +{reaction.verified_ms / 1_000:.1f} s"
-        canvas.text(x + 5, middle, text, GOOD, 11, _BOLD)
+        title = f"connected again after {seconds(reaction.reconnected_ms)}"
+        _back_mark(canvas, canvas.x(ended_ms + reaction.reconnected_ms), middle, title)
+    if reaction.verified_ms is not None:
+        title = f"verified again after {seconds(reaction.verified_ms)}"
+        _verified_mark(canvas, canvas.x(tail_ms), middle, title)
+    if seen_ms is not None:
+        title = f"seen after {seconds(reaction.detected_ms)}: {reaction.sign}"
+        _seen_mark(canvas, canvas.x(seen_ms), middle, title)
+    cut = seconds(reaction.reconnected_ms) if reaction.reconnected_ms is not None else "never"
+    figures = (
+        (seconds(reaction.detected_ms), INK),
+        (cut if reaction.was_cut else NONE, BAD if reaction.was_cut and cut == "never" else INK),
+        ("never", BAD) if reaction.verified_ms is None else (seconds(reaction.verified_ms), GOOD),
+    )
+    for number, (text, colour) in enumerate(figures):
+        extra = _MIDDLE + (_BOLD if colour != INK else "")
+        canvas.text(_figure_x(number), middle + 4, text, colour, 12, extra)
     canvas.y += LANE
 
 
-def _bar(canvas: _Canvas, span: Span, ends_ms: int, top: float, height: float, name: str) -> None:
-    to_ms = ends_ms if span.to_ms is None else span.to_ms
+def _bar(
+    canvas: _Canvas,
+    course: Course,
+    span: Span,
+    top: float,
+    height: float,
+    name: str,
+    seen_ms: int | None,
+) -> None:
+    to_ms = course.ends_ms if span.to_ms is None else span.to_ms
+    left, right = canvas.x(span.from_ms), canvas.x(to_ms)
     title = f"{name}: {seconds(span.from_ms)} to {seconds(span.to_ms)}"
-    if canvas.x(to_ms) - canvas.x(span.from_ms) >= 4:  # noqa: PLR2004 - narrower ones are instants
-        canvas.rect(span.from_ms, to_ms, top, height, FAULT, title, ' rx="2"')
+    if right - left < 4:  # noqa: PLR2004 - narrower ones are instants
+        _instant_mark(canvas, left, top + height / 2, title)
         return
-    x, y, half = canvas.x(span.from_ms), top + height / 2, height / 2
-    points = f"{x - 6:.1f},{y} {x:.1f},{y - half} {x + 6:.1f},{y} {x:.1f},{y + half}"
-    canvas.add(f'<polygon points="{points}" fill="{FAULT}"><title>{_safe(title)}</title></polygon>')
+    canvas.rect(span.from_ms, to_ms, top, height, FAULT, title, ' rx="2"')
+    text = f"{seconds(span.from_ms)} to {seconds(span.to_ms)}"
+    text = f"from {seconds(span.from_ms)} on" if span.to_ms is None else text
+    middle, room = (left + right) / 2, 3.4 * len(text) + 8
+    is_free = seen_ms is None or abs(canvas.x(seen_ms) - middle) > room + 8
+    if right - left > 2 * room and is_free:
+        canvas.text(middle, top + height / 2 + 4, text, "#ffffff", 11, _MIDDLE)
 
 
-def _detected(canvas: _Canvas, reaction: Reaction, top: float, height: float) -> None:
-    assert reaction.detected_ms is not None
-    x = canvas.x(reaction.began_ms + reaction.detected_ms)
-    y = top + height / 2
-    title = f"detected after {seconds(reaction.detected_ms)}: {reaction.sign}"
+def _hint(title: str) -> str:
+    return f"<title>{_safe(title)}</title>" if title else ""
+
+
+def _instant_mark(canvas: _Canvas, x: float, y: float, title: str = "") -> None:
+    points = f"{x - 6:.1f},{y} {x:.1f},{y - 10} {x + 6:.1f},{y} {x:.1f},{y + 10}"
+    canvas.add(f'<polygon points="{points}" fill="{FAULT}">{_hint(title)}</polygon>')
+
+
+def _seen_mark(canvas: _Canvas, x: float, y: float, title: str = "") -> None:
     canvas.add(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="#ffffff" stroke="{INK}" '
-        f'stroke-width="1.5"><title>{_safe(title)}</title></circle>'
+        f'stroke-width="1.5">{_hint(title)}</circle>'
     )
     canvas.text(x, y + 4, "!", extra=_MIDDLE + _BOLD, size=11)
 
 
+def _back_mark(canvas: _Canvas, x: float, y: float, title: str = "") -> None:
+    canvas.add(
+        f'<rect x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="{BACK}" '
+        f'stroke="#ffffff">{_hint(title)}</rect>'
+    )
+
+
+def _verified_mark(canvas: _Canvas, x: float, y: float, title: str = "") -> None:
+    canvas.add(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7.5" fill="{GOOD}" stroke="#ffffff">'
+        f"{_hint(title)}</circle>"
+        f'<path d="M{x - 3.5:.1f} {y:.1f}l2.5 3l4.5 -6" fill="none" stroke="#ffffff" '
+        'stroke-width="2"/>'
+    )
+
+
 def _viewer_lane(canvas: _Canvas, course: Course) -> None:
     canvas.name("viewer")
-    _state_bars(canvas, course.states, course.ends_ms, "not connected yet")
+    _state_bars(canvas, course.states, course.ends_ms, NOT_CONNECTED)
     canvas.y += LANE
 
 
@@ -262,34 +407,35 @@ def _cloudwatch_lane(canvas: _Canvas, course: Course) -> None:
 
 def _state_bars(canvas: _Canvas, changes: Sequence[StateChange], ends_ms: int, first: str) -> None:
     for one in stretches(changes, ends_ms, first):
-        colour = STATE_COLOURS.get(one.state, "#b7e0c2" if one.state == "ok" else WARN)
-        colour = "#d0d7de" if one.state == "not connected yet" else colour
+        colour = STATE_COLOURS.get(one.state, WARN)
         took = f"{one.state}: {seconds(one.from_ms)} to {seconds(one.to_ms)}"
-        canvas.rect(one.from_ms, one.to_ms, canvas.y + 4, LANE - 8, colour, took)
-        width = canvas.x(one.to_ms) - canvas.x(one.from_ms)
-        if width > 7 * len(one.state) + 8:
-            dark = one.state in ("ok", "polling", "connecting", "not connected yet")
-            is_light = dark or colour == WARN
-            middle = (canvas.x(one.from_ms) + canvas.x(one.to_ms)) / 2
-            fill = INK if is_light else "#ffffff"
-            canvas.text(middle, canvas.y + LANE / 2 + 4, one.state, fill, 12, _MIDDLE)
+        fill = canvas.hatched(colour)
+        canvas.rect(one.from_ms, one.to_ms, canvas.y + 4, LANE - 8, fill, took)
+        _label_within(canvas, one, colour, 12)
+
+
+def _label_within(canvas: _Canvas, one: Stretch, colour: str, size: int) -> None:
+    """The name of a stretch, where it has room."""
+    left, right = canvas.x(one.from_ms), canvas.x(one.to_ms)
+    if right - left > 7 * len(one.state) + 8:
+        ink = "#ffffff" if colour in _DARK else INK
+        halo = f' stroke="{colour}" stroke-width="4" paint-order="stroke"'
+        extra = _MIDDLE + (halo if colour in HATCHED else "")
+        canvas.text((left + right) / 2, canvas.y + LANE / 2 + 4, one.state, ink, size, extra)
 
 
 def _gap_lane(canvas: _Canvas, course: Course) -> None:
     if not course.gaps:
         return
     earlier = sum(one.to_ms < 0 for one in course.gaps)
-    note = f"and {earlier} before the start" if earlier else "at the time of their lines"
-    canvas.name("declared gaps", note)
-    for one in course.gaps:
-        if one.to_ms >= 0:
-            colour = GAP_COLOURS.get(one.state, WARN)
-            title = f"{one.state}: {one.reason}, {one.recovered} recovered"
-            canvas.rect(one.from_ms, one.to_ms, canvas.y + 8, LANE - 16, colour, title)
-            if canvas.x(one.to_ms) - canvas.x(one.from_ms) > 8 * len(one.state):
-                x = (canvas.x(one.from_ms) + canvas.x(one.to_ms)) / 2
-                fill = INK if colour == WARN else "#ffffff"
-                canvas.text(x, canvas.y + LANE / 2 + 4, one.state, fill, 11, _MIDDLE)
+    shown = [one for one in course.gaps if one.to_ms >= 0]
+    note = f"{'and ' if shown else ''}{earlier} before the start" if earlier else ""
+    canvas.name("declared gaps", note or "at the time of their lines")
+    for one in shown:
+        colour = GAP_COLOURS.get(one.state, WARN)
+        title = f"{one.state}: {one.reason}, {one.recovered} recovered"
+        canvas.rect(one.from_ms, one.to_ms, canvas.y + 7, LANE - 14, canvas.hatched(colour), title)
+        _label_within(canvas, Stretch(one.from_ms, one.to_ms, one.state), colour, 11)
     canvas.y += LANE
 
 
@@ -303,13 +449,28 @@ def _verified_chart(canvas: _Canvas, course: Course) -> None:
     shown = [one for at_ms, one in points if one is not None and one <= at_ms + HISTORY_MS]
     worst = max([2 * GREEN_WITHIN_MS, *shown])
     canvas.name("behind by", f"verified time; at most {seconds(max(shown, default=0))}", CHART)
+    area: list[tuple[float, float]] = []
+    filled = ""
     for at_ms, behind in points:
-        colour, share = "#eaeef2", 1.0
+        colour, share = NOTHING_YET, 1.0
         if behind is not None and behind <= at_ms + HISTORY_MS:
-            colour, share = "#7cc68d" if behind <= GREEN_WITHIN_MS else "#ecc55c", behind / worst
-        bar = max(1.0, share * height)
-        canvas.rect(at_ms, at_ms + step_ms, top + height - bar, bar, colour)
+            colour, share = VERIFIED if behind <= GREEN_WITHIN_MS else WARN, behind / worst
+        if colour != filled:
+            _area(canvas, area, top + height, filled)
+            area, filled = [], colour
+        y = top + height - max(1.0, share * height)
+        area += [(canvas.x(at_ms), y), (canvas.x(at_ms + step_ms), y)]
+    _area(canvas, area, top + height, filled)
     canvas.y += CHART
+
+
+def _area(
+    canvas: _Canvas, points: Sequence[tuple[float, float]], bottom: float, colour: str
+) -> None:
+    if points:
+        corners = [(points[0][0], bottom), *points, (points[-1][0], bottom)]
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+        canvas.add(f'<polygon points="{drawn}" fill="{canvas.hatched(colour)}"/>')
 
 
 def _volume_chart(canvas: _Canvas, course: Course) -> None:
@@ -342,10 +503,20 @@ def _axis(canvas: _Canvas, course: Course, top: float) -> None:
     canvas.parts[0:0] = grid  # below everything else
     for second in range(0, course.ends_ms // 1_000 + 1, step_s):
         canvas.text(canvas.x(second * 1_000), bottom + 16, f"{second} s", MUTED, 11, _MIDDLE)
-    _moment(canvas, course.healed_ms, top, bottom, FAULT, "last fault ended", row=0)
+    if all(lane.ended_ms is not None for lane in course.faults) and course.faults:
+        ended = f"last fault ended: {seconds(course.healed_ms)}"
+        _moment(canvas, course.healed_ms, top, bottom, FAULT, ended, row=0)
     whole_ms = complete_ms(course)
     if whole_ms is not None:
-        _moment(canvas, whole_ms, top, bottom, GOOD, f"complete: {seconds(whole_ms)}", row=1)
+        _moment(
+            canvas,
+            whole_ms,
+            top,
+            bottom,
+            GOOD,
+            f"complete and verified: {seconds(whole_ms)}",
+            row=1,
+        )
     canvas.y = bottom + 54
 
 
@@ -356,52 +527,57 @@ def _moment(
     dashes = ' stroke-dasharray="5 4" stroke-width="1.5"'
     canvas.line(at_ms, top, bottom + 20 + 15 * row, colour, dashes)
     x = canvas.x(at_ms)
-    is_left = x > WIDTH - RIGHT - 8 * len(text)
-    anchor = (_END if is_left else "") + _BOLD
+    is_left = x > WIDTH - 16 - 8 * len(text)
+    anchor = (_END if is_left else "") + _BOLD + _HALO
     canvas.text(x - 5 if is_left else x + 5, bottom + 32 + 15 * row, text, colour, 12, anchor)
 
 
-_NAMED_STATES: Final = ("backfilling", "connecting", "reconnecting", "polling", STOPPED)
+_MARKS: Final = (
+    (_instant_mark, "fault of an instant"),
+    (_seen_mark, "first sign on screen"),
+    (_back_mark, "connected again"),
+    (_verified_mark, "verified again"),
+)
 
-_LEGEND: Final = (
+_COLOURS: Final = (
     (FAULT, "fault is on"),
     (TAIL, "ended, not yet verified"),
-    ("#0969da", "connected again"),
-    ("#7cc68d", f"verified to within {GREEN_WITHIN_MS // 1_000} s"),
-    ("#ecc55c", "verified time stands still"),
-    ("#eaeef2", "history not verified yet"),
+    (VERIFIED, f"verified to within {GREEN_WITHIN_MS // 1_000} s"),
+    (WARN, "verified time stands still"),
+    (NOTHING_YET, "nothing verified yet"),
     (LINES, "lines"),
     (LATE, "late"),
     (REPAIRED, "repaired"),
 )
+"""Of lanes and charts that have no names in them; ``WARN`` is hatched there."""
 
 
 def _legend(canvas: _Canvas, course: Course) -> None:
     canvas.y += 14
     x = float(LEFT)
-    canvas.add(
-        f'<circle cx="{x + 6:.1f}" cy="{canvas.y:.1f}" r="6" fill="#ffffff" stroke="{INK}"/>'
-    )
-    canvas.text(x + 6, canvas.y + 4, "!", size=10, extra=_MIDDLE)
-    x += _label(canvas, x + 17, "first sign on screen") + 17
-    canvas.text(x, canvas.y + 4, "✓ +2.7 s", GOOD, 11, _BOLD)
-    x += 56 + _label(canvas, x + 56, "verified again, after its end")
+    for mark, text in _MARKS:
+        mark(canvas, x + 6, canvas.y)
+        x += _label(canvas, x + 19, text) + 19
     # A short stretch has no room for its name.
-    seen = {one.state for one in course.states}
-    states = [(STATE_COLOURS[one], f"viewer {one}") for one in _NAMED_STATES if one in seen]
-    for colour, text in (*_LEGEND, *states):
-        if x > WIDTH - 150:
-            x, canvas.y = float(LEFT), canvas.y + 20
-        canvas.add(
-            f'<rect x="{x:.1f}" y="{canvas.y - 5:.1f}" width="12" height="10" fill="{colour}"/>'
-        )
-        x += _label(canvas, x + 17, text) + 17
+    seen = list(dict.fromkeys(one.state for one in course.states if one.state in STATE_COLOURS))
+    states = [(STATE_COLOURS[one], f"viewer {one}") for one in seen]
+    for row in (_COLOURS, states):
+        x, canvas.y = float(LEFT), canvas.y + 20
+        for colour, text in row:
+            if x > WIDTH - 150:
+                x, canvas.y = float(LEFT), canvas.y + 20
+            is_area = row is states or text == "verified time stands still"
+            fill = canvas.hatched(colour) if is_area else colour
+            canvas.add(
+                f'<rect x="{x:.1f}" y="{canvas.y - 5:.1f}" width="12" height="10" fill="{fill}"/>'
+            )
+            x += _label(canvas, x + 17, text) + 17
     canvas.y += 16
 
 
 def _label(canvas: _Canvas, x: float, text: str) -> float:
     canvas.text(x, canvas.y + 4, text, MUTED, 11)
-    return 6.1 * len(text) + 14
+    return 5.8 * len(text) + 14
 
 
 def _says_list(canvas: _Canvas, course: Course) -> None:

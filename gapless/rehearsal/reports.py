@@ -156,17 +156,27 @@ def _steps(one: RehearsalResult) -> list[str]:
 # HTML
 
 _STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:1280px;margin:2em auto}
-body{padding:0 1em}
-svg{max-width:100%;height:auto;border:1px solid #d0d7de;border-radius:6px}
+:root{color-scheme:light dark;--ink:#1f2328;--page:#fff;--soft:#f6f8fa;--line:#d0d7de}
+:root{--muted:#57606a;--good:#13795b;--bad:#b42318;--link:#0969da}
+@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--page:#0d1117;--soft:#161b22;--line:#30363d}
+:root{--muted:#9198a1;--good:#3fb98f;--bad:#ff7b72;--link:#58a6ff}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+body{overflow-wrap:anywhere;max-width:1280px;margin:2em auto;padding:0 1em}
+svg{max-width:100%;height:auto;border:1px solid var(--line);border-radius:6px;background:#fff}
+.wide{overflow-x:auto}
 table{border-collapse:collapse;margin:1em 0;font-size:13px}
-th,td{border:1px solid #d0d7de;padding:.25em .6em;text-align:left;vertical-align:top}
-th{background:#f6f8fa}td.n{text-align:right;white-space:nowrap}
-.pass{color:#1a7f37}.fail{color:#cf222e}
-code,pre{font:13px/1.45 ui-monospace,monospace;background:#f6f8fa}pre{padding:.8em;overflow:auto}
-.note{color:#656d76;font-size:13px}h2{margin-top:2em}li a{color:#0969da}
+th,td{border:1px solid var(--line);padding:.25em .6em;text-align:left;vertical-align:top}
+th{background:var(--soft)}td.n{text-align:right;white-space:nowrap}
+.pass{color:var(--good)}.fail{color:var(--bad)}
+code,pre{font:13px/1.45 ui-monospace,monospace;background:var(--soft)}
+pre{padding:.8em;overflow:auto}
+.note{color:var(--muted);font-size:13px}h2{margin-top:2em}a{color:var(--link)}
+@media print{:root{--ink:#000;--page:#fff;--soft:#f6f8fa;--line:#999;--muted:#444}
+:root{--good:#13795b;--bad:#b42318;--link:#000}
+svg,tr{break-inside:avoid}section+section{break-before:page}body{margin:0;max-width:none}}
 """
 
+_NUMBER: Final = ' class="n"'
 _NUMBERS: Final = frozenset(
     {"on from", "until", "detected", "reconnected", "verified again"}
     | {"recovered", "repaired", "late", "worst lag"}
@@ -179,26 +189,27 @@ def _html_section(number: int, one: RehearsalResult) -> str:
     title = f"{_html(one.scenario)}, seed {one.seed}: {verdict}"
     parts = [
         f'<section id="run-{number}"><h2>{title}</h2>{doc}',
-        draw(one),
+        draw(one, f"run-{number}"),
         f"<p>Run it again: <code>{_html(one.replay)}</code></p>",
     ]
     if one.reactions:
-        head = "".join(f"<th>{_html(name)}</th>" for name in COLUMNS)
+        head = "".join(f'<th scope="col">{_html(name)}</th>' for name in COLUMNS)
         rows = "".join(
             "<tr>"
             + "".join(
-                f"<td{' class=n' if name in _NUMBERS else ''}>{_html(cell)}</td>"
+                f"<td{_NUMBER if name in _NUMBERS else ''}>{_html(cell)}</td>"
                 for name, cell in zip(COLUMNS, row, strict=True)
             )
             + "</tr>"
             for row in table_rows(one.reactions)
         )
         parts.append(
-            f"<h3>What the viewer did about each fault</h3><table><tr>{head}</tr>{rows}</table>"
+            '<h3>What the viewer did about each fault</h3><div class="wide"><table>'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
             f'<p class="note">{_html(COLUMNS_EXPLAINED)}</p>'
         )
     facts = "".join(
-        f"<tr><th>{_html(name)}</th><td>{_html(value.strip('`'))}</td></tr>"
+        f'<tr><th scope="row">{_html(name)}</th><td>{_html(value.strip("`"))}</td></tr>'
         for name, value in _facts(one)
     )
     parts.append(f"<details><summary>All figures</summary><table>{facts}</table></details>")

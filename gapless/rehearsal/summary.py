@@ -47,16 +47,26 @@ def verdict_line(one: RehearsalResult) -> str:
     """The verdict in one line: ``PASS: 842 of 842 lines shown, 0 lost, 0 duplicated``."""
     if one.error:
         return f"FAIL: {one.error}"
-    verdict = one.verdict
-    counts = f"{verdict.get('shown', 0):,} of {verdict.get('owed', 0):,} lines shown"
-    wrong = [*one.unsafe, *findings(verdict, WRONG), *one.unmet]
+    if not one.ok:
+        return f"FAIL: {', '.join(reasons(one))} ({counts(one)})"
+    declared = findings(one.verdict, ("expired", "vanished"))
+    return f"PASS: {', '.join([counts(one), '0 lost', '0 duplicated', *declared])}"
+
+
+def counts(one: RehearsalResult) -> str:
+    """How many of the lines were shown: ``842 of 842 lines shown``."""
+    return f"{one.verdict.get('shown', 0):,} of {one.verdict.get('owed', 0):,} lines shown"
+
+
+def reasons(one: RehearsalResult) -> list[str]:
+    """Why a run failed, the most important first."""
+    if one.error:
+        return [one.error]
+    # What was wrong while faults were on may be so at the end as well.
+    wrong = list(dict.fromkeys([*one.unsafe, *findings(one.verdict, WRONG), *one.unmet]))
     if one.converged_ms is None:
         wrong.append(f"not complete within {one.bound_ms / 1_000:.0f} s")
-    if not one.ok:
-        reasons = wrong or ["the losses that the scenario expects did not occur"]
-        return f"FAIL: {', '.join(reasons)} ({counts})"
-    declared = findings(verdict, ("expired", "vanished"))
-    return f"PASS: {', '.join([counts, '0 lost', '0 duplicated', *declared])}"
+    return wrong or ["the losses that the scenario expects did not occur"]
 
 
 def story(one: RehearsalResult) -> list[str]:
@@ -65,7 +75,7 @@ def story(one: RehearsalResult) -> list[str]:
     if course is None:
         return []
     found = one.reactions
-    sentences = [_sentence(reaction) for reaction in found[:2]] if len(found) <= 2 else []  # noqa: PLR2004 - more would be no headline
+    sentences = [sentence(reaction) for reaction in found[:2]] if len(found) <= 2 else []  # noqa: PLR2004 - more would be no headline
     if len(found) > 2:  # noqa: PLR2004 - likewise
         last = found[-1].began_ms
         seen = sum(reaction.detected_ms is not None for reaction in found)
@@ -89,7 +99,8 @@ def story(one: RehearsalResult) -> list[str]:
     return sentences
 
 
-def _sentence(one: Reaction) -> str:
+def sentence(one: Reaction) -> str:
+    """What the viewer did about one fault."""
     span = f"{one.name} from {seconds(one.began_ms)} to {seconds(one.ended_ms)}"
     if one.ended_ms is not None and one.ended_ms - one.began_ms < 100:  # noqa: PLR2004 - an instant
         span = f"{one.name} at {seconds(one.began_ms)}"

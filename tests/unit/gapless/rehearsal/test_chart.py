@@ -16,7 +16,7 @@ def drawn(columns: int, *, ascii_only: bool = False) -> dict[str, str]:
 
 def test_the_chart_has_a_cell_for_each_second() -> None:
     rows = drawn(NAME_CELLS + 31)
-    assert rows["cable"] == "        !█████████░░✓"
+    assert rows["cable"] == "        !█████████░+✓"
     assert rows["viewer"] == "━━━━━━━━xxxxxxxxxxxpp━━━━━━━━━"
     assert rows["verified"] == " ━━━━━━━━━━..........━━━━━━━━━"
     assert rows["lines"][20] == "█"

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from gapless.rehearsal.course import Course, FaultLane, Span
+from gapless.rehearsal.course import Course, FaultLane, Span, StateChange
 from gapless.rehearsal.picture import draw
 from gapless.rehearsal.reactions import reactions
 from gapless.rehearsal.reports import (
@@ -59,9 +60,58 @@ def test_the_picture_says_what_happened() -> None:
         "its end, 232 lines recovered."
     ) in texts
     assert "disconnect down_ms=10_000" in texts
-    assert "✓ +2.5 s" in texts
-    assert "last fault ended" in texts
+    assert texts[texts.index("disconnect down_ms=10_000") :][:5] == [
+        "disconnect down_ms=10_000",
+        "8.0 s to 18.0 s",
+        "!",
+        "0.1 s",
+        "1.9 s",
+    ]
+    assert "2.5 s" in texts
+    assert "last fault ended: 18.0 s" in texts
+    assert "complete and verified: 20.5 s" in texts
+    assert texts[-1].endswith("run it again: gapless scenario run cut --seed 7")
     assert {"live", "reconnecting", "throttled", "repaired"} <= set(texts)
+
+
+def test_a_picture_is_described_in_words() -> None:
+    root = ET.fromstring(draw(result(), "first"))
+    words = {element.attrib.get("id"): element.text or "" for element in root.iter()}
+    assert root.attrib["aria-labelledby"] == "first-title first-desc"
+    assert words["first-title"].startswith("cut, seed 7: PASS: 842 of 842")
+    assert "connected again 1.9 s after its end" in words["first-desc"]
+    assert "cable: verified again 2.5 s after its end." in words["first-desc"]
+
+
+def test_a_picture_of_a_failure_begins_with_its_reasons() -> None:
+    many = [f"fault-{number}: verified never, 10 s expected" for number in range(20)]
+    root = ET.fromstring(draw(result(**FAILED | {"unmet": many, "unsafe": ["1 lost"]})))
+    texts = [element.text or "" for element in root.iter() if element.tag.endswith("}text")]
+    assert texts[1:4] == ["FAIL (8 of 9 lines shown)", "✗ 1 lost", f"✗ {many[0]}"]
+    assert texts[10:12] == [f"✗ {many[7]}", "✗ … and 12 more"]
+
+
+def test_a_fault_from_which_the_viewer_did_not_recover() -> None:
+    lane = FaultLane("x" * 100, "disconnect", {"down_ms": 0}, spans=[Span(8_000)])
+    states = [StateChange(0, "live"), StateChange(9_000, "reconnecting")]
+    course = Course(faults=[lane], states=states, ends_ms=30_000, healed_ms=30_000)
+    root = ET.fromstring(draw(result(course=course, reactions=reactions(course))))
+    texts = [element.text or "" for element in root.iter() if element.tag.endswith("}text")]
+    assert texts.count("never") == 2  # neither connected nor verified
+    assert "from 8.0 s on" in texts
+    assert not any(text.startswith("last fault ended") for text in texts)
+    assert "x" * 25 + "…" in texts
+
+
+def test_ids_are_unique_in_a_page_and_every_reference_has_one() -> None:
+    page = Page(html_report([result(), result(**FAILED)]))
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    filled = re.findall(r"url\(#([^)]*)\)", draw(result(), "run-1"))
+    assert filled
+    assert set(filled) <= set(ids)
+    for _, attributes in page.tags:
+        assert set((attributes.get("aria-labelledby") or "").split()) <= set(ids)
 
 
 def test_a_picture_stays_within_its_frame() -> None:
