@@ -14,7 +14,7 @@ CELLS_MIN: Final = 30
 """Narrowest chart: on a narrower terminal its lines wrap."""
 
 NAME_CELLS: Final = 22
-GREEN_WITHIN_MS: Final = 5_000
+GREEN_WITHIN_MS: Final = 10_000
 """As in the picture: how far the verified time may be behind while it keeps up."""
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -33,7 +33,7 @@ _STATES: Final = {
 
 LEGEND: Final = (
     "█ fault is on · ! first sign · + connected again · ░ until verified again (✓) · viewer: "
-    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 5 s, . stands still"
+    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 10 s, . stands still"
 )
 
 _ASCII: Final = str.maketrans("█░✓━▁▂▃▄▅▆▇·…", "#-v=..::||#;~")

@@ -47,9 +47,9 @@ RIGHT: Final = 244
 LANE: Final = 30
 CHART: Final = 76
 
-GREEN_WITHIN_MS: Final = 5_000
-"""How far the verified time may be behind while the lane is green: a scan each second, and the
-visibility allowance."""
+GREEN_WITHIN_MS: Final = 10_000
+"""How far the verified time may be behind while the lane is green: a scan each five seconds while
+the live path is relied on, the visibility allowance, and the scan itself."""
 
 HISTORY_MS: Final = 60_000
 """A verified time that is further before the start belongs to requested history."""

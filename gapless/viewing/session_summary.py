@@ -26,6 +26,15 @@ SHOWN: Final = (
 )
 """Columns of the reports' table that fit on a terminal."""
 
+LEFT: Final = ("fault", "first sign")
+"""Columns of words."""
+
+DROPPED: Final = ("until", "on from", "first sign", "recovered", "detected")
+"""Columns that a narrow terminal does without, the first ones first; the chart shows when."""
+
+COLUMNS_MIN: Final = 40
+"""On a narrower terminal lines wrap."""
+
 FAULTS_MAX: Final = 20
 """Faults listed at most; the newest ones."""
 
@@ -49,12 +58,14 @@ def session_lines(
 ) -> list[str]:
     """Return the lines to print, ``verdict`` first."""
     found = reactions(course)
-    lines = [f"Session of {_duration(course.ends_ms)}: {verdict}", _totals(course, found)]
+    cells = max(columns, COLUMNS_MIN)
+    first = f"Session of {_duration(course.ends_ms)}: {verdict}"
+    lines = [*textwrap.wrap(first, cells), *textwrap.wrap(_totals(course, found), cells)]
     if found:
-        lines += ["", *_table(found[-FAULTS_MAX:]), ""]
+        lines += ["", *_table(found[-FAULTS_MAX:], cells), ""]
         newest = msgspec.structs.replace(course, faults=course.faults[-FAULTS_MAX:])
         *rows, legend = chart(newest, found[-FAULTS_MAX:], columns, ascii_only=ascii_only)
-        lines += [*rows, *textwrap.wrap(legend, max(columns, 40))]
+        lines += [*rows, *textwrap.wrap(legend, cells)]
     return [replace_unprintable(line) for line in lines]
 
 
@@ -69,11 +80,19 @@ def _totals(course: Course, found: Sequence[Reaction]) -> str:
     return f"{faults}, {outages}, {lines}; worst lag {lag_ms / 1_000:.1f} s"
 
 
-def _table(found: Sequence[Reaction]) -> list[str]:
-    places = [COLUMNS.index(name) for name in SHOWN]
-    rows = [[row[place] for place in places] for row in table_rows(found)]
-    right = frozenset({1, 2, 3, 5, 6, 7})
-    return table(SHOWN, rows, right).splitlines()
+def _table(found: Sequence[Reaction], cells: int) -> list[str]:
+    """The faults as a table; columns are left out until it fits."""
+    shown = list(SHOWN)
+    every = table_rows(found)
+    for dropped in (None, *DROPPED):
+        if dropped is not None:
+            shown.remove(dropped)
+        rows = [[row[COLUMNS.index(name)] for name in shown] for row in every]
+        right = frozenset(at for at, name in enumerate(shown) if name not in LEFT)
+        lines = table(shown, rows, right).splitlines()
+        if max(map(len, lines)) <= cells:
+            break
+    return lines
 
 
 def _duration(ms: int) -> str:

@@ -292,7 +292,7 @@ def completeness(
             if verified
             else chunk("not yet verified", "warn", 3)
         )
-    elif through is not None and status.is_green and not status.is_current:
+    elif through is not None and status.is_green and _is_held_up(status, now_ms - through):
         age = units.whole_duration(max(0, now_ms - through))
         chunks.append(chunk(f"{ring} verified to {_moment(through, now_ms, zone)}", "warn"))
         chunks.append(chunk(f"{age} ago", "warn"))
@@ -318,6 +318,12 @@ def completeness(
         role, rank = ("bad", 1) if missing else ("muted", 2)
         chunks.append(chunk(f"{units.number(missing)} missing", role, rank))
     return chunks
+
+
+def _is_held_up(status: Status, age_ms: int) -> bool:
+    """Whether nothing newer can be verified now, for a reason that is known."""
+    is_delayed = any(one.upstream == "delayed" for one in status.counted)
+    return not status.is_current or (is_delayed and age_ms >= DELAY_SHOWN_MS)
 
 
 def _pattern(status: Status, *, ascii_only: bool) -> str:

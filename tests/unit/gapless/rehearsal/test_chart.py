@@ -18,7 +18,7 @@ def test_the_chart_has_a_cell_for_each_second() -> None:
     rows = drawn(NAME_CELLS + 31)
     assert rows["cable"] == "        !█████████░+✓"
     assert rows["viewer"] == "━━━━━━━━xxxxxxxxxxxpp━━━━━━━━━"
-    assert rows["verified"] == " ━━━━━━━━━━..........━━━━━━━━━"
+    assert rows["verified"] == " ━━━━━━━━━━━━━━━.....━━━━━━━━━"
     assert rows["lines"][20] == "█"
     assert rows["lines"][8:20].strip() == ""
     assert rows[""].startswith("0 s  5 s  10 s")

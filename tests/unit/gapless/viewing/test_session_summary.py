@@ -22,6 +22,17 @@ def test_a_session_is_summed_up(*, ascii_only: bool) -> None:
     assert all(line.isascii() for line in lines) or not ascii_only
 
 
+@pytest.mark.parametrize("cells", [60, 80, 86, 120])
+def test_a_summary_fits_the_terminal(cells: int) -> None:
+    course = session_course(LOG, record(), START_MS, START_MS + 182_000)
+    lines = session_lines(course, "FAIL 2 lost, 1 marks lied · 886/889", cells)
+    assert max(map(len, lines)) <= cells
+    titles = next(line for line in lines if line.startswith("fault"))
+    assert "verified again" in titles
+    assert ("until" in titles) == (cells >= 120)
+    assert "detected" in titles
+
+
 def test_a_session_without_faults() -> None:
     course = session_course({"entries": []}, b"", START_MS, START_MS + 9_500)
     assert session_lines(course, "PASS 5/5", 80) == [

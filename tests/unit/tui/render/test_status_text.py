@@ -245,6 +245,7 @@ def test_an_old_verified_time_has_its_age_and_date() -> None:
         {"state": "reconnecting", "attempt": 2},
         {"state": "connecting"},
         {"upstream": "unreachable", "upstream_code": "credentials_expired"},
+        {"upstream": "delayed", "upstream_lag_ms": 40_000},
     ],
 )
 def test_green_means_now(changes: dict[str, Any]) -> None:
@@ -252,6 +253,12 @@ def test_green_means_now(changes: dict[str, Any]) -> None:
     chunks = status_text.completeness(proved, EPOCH_MS + 71_000)
     assert said(chunks).startswith("○ verified to 12:00:31 | 40 s ago | ")
     assert "ok" not in roles(chunks)
+
+
+def test_a_short_delay_leaves_it_green() -> None:
+    proved = status(complete_through_ms=EPOCH_MS, upstream="delayed", upstream_lag_ms=9_999)
+    assert said(status_text.completeness(proved, EPOCH_MS + 9_999)).startswith("✔ COMPLETE to")
+    assert said(status_text.completeness(proved, EPOCH_MS + 10_000)).startswith("○ verified to")
 
 
 def test_the_reason_is_wrapped_and_harmless() -> None:
