@@ -30,6 +30,8 @@ from simulator.faults.base import (
     KillViewers,
     PauseOwner,
     SetClock,
+    SetEngineBack,
+    StopEngine,
     StrainCable,
     WriteEvents,
 )
@@ -116,7 +118,7 @@ class Levers:
                     msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
                     raise SimulatorError(msg)
                 self._set_clock(self._targets.clock, owner, offset_ms)
-            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
+            case _:
                 self._await("the cluster", self._harm_cluster(owner, harm))
 
     def end(self, owner: str, harm: Harm, ending: Ending) -> None:
@@ -142,10 +144,10 @@ class Levers:
             case SetClock():
                 if self._targets.clock is not None:
                     self._set_clock(self._targets.clock, owner, 0)
-            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
-                self._await("the cluster", self._heal_cluster(owner, harm, ending))
             case CloseWebSockets() | WriteEvents() | KillViewers():
                 pass
+            case _:
+                self._await("the cluster", self._heal_cluster(owner, harm, ending))
 
     async def _harm_forwarder(self, owner: str, harm: CrashForwarder | FillDisk) -> None:
         forwarder = self._targets.forwarder
@@ -187,6 +189,10 @@ class Levers:
                 await cluster.crash_engine(owner)
             case FailOver():
                 await cluster.fail_over(owner)
+            case StopEngine():
+                await cluster.stop_engine(owner)
+            case SetEngineBack():
+                await cluster.save_engine(owner)
 
     async def _heal_cluster(self, owner: str, harm: ClusterHarm, ending: Ending) -> None:
         cluster = self._targets.cluster
@@ -201,6 +207,10 @@ class Levers:
                 await cluster.restart_engine(owner)
             case FailOver():
                 await cluster.replace_standby(owner)
+            case StopEngine():
+                await cluster.continue_engine(owner)
+            case SetEngineBack():
+                await cluster.set_engine_back(owner, is_called_off=ending == "healed")
 
     def _await(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the event loop, and wait until it is done.

@@ -126,13 +126,26 @@ class FailOver(NamedTuple):
     """Kills the database of a cluster and promotes its standby; replaced when the harm ends."""
 
 
+class StopEngine(NamedTuple):
+    """Stops the database of a cluster (SIGSTOP), which answers nothing until the harm ends."""
+
+
+class SetEngineBack(NamedTuple):
+    """Copies the database of a cluster, and restores the copy when the harm's time is over.
+
+    Nothing is restored if it is healed before that.
+    """
+
+
 class SetClock(NamedTuple):
     """Sets the forwarder's wall clock ahead by ``offset_ms``; negative: behind."""
 
     offset_ms: int
 
 
-ClusterHarm = CrashOwner | PauseOwner | CrashServer | CrashEngine | FailOver
+ClusterHarm = (
+    CrashOwner | PauseOwner | CrashServer | CrashEngine | FailOver | StopEngine | SetEngineBack
+)
 """What only a cluster can suffer."""
 
 Harm = (

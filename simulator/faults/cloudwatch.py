@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -51,7 +52,12 @@ _REFUSED_TOKENS: Final = 0.3
 """The part of the toxicity by which page tokens are refused: else no long scan would end."""
 
 _OK: Final = 200
+_CLOCK_OFF_MS: Final = 600_000
 _HALF: Final = 0.5
+
+
+def _signature_time(ms: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(ms / 1_000))
 
 
 def share_of_name(name: str) -> float:
@@ -261,6 +267,31 @@ class AccessLever(CallLever):
         )
 
 
+class ClockRefusalLever(CallLever):
+    """Refuses calls as AWS does where the caller's clock is more than five minutes off."""
+
+    def answer(self, call: Call, then: Next) -> Answer:
+        """Refuse if the draw hits, else answer."""
+        if not self.draw_hit():
+            return then(call)
+        signed, now = (_signature_time(call.now_ms + ms) for ms in (-_CLOCK_OFF_MS, 0))
+        return refusal(
+            "InvalidSignatureException", f"Signature expired: {signed} is now earlier than {now}"
+        )
+
+
+class GroupMissingLever(CallLever):
+    """Answers as if the log groups had been deleted; they are still there."""
+
+    def answer(self, call: Call, then: Next) -> Answer:
+        """Find no log group if the draw hits, else answer."""
+        if call.service != "logs" or not self.draw_hit():
+            return then(call)
+        if call.action == "DescribeLogGroups":
+            return Answer(_OK, json.dumps({"logGroups": []}).encode())
+        return refusal("ResourceNotFoundException", "The specified log group does not exist.")
+
+
 class AlterLever(Lever):
     """Returns masked texts of a share of the events that were there before it was engaged."""
 
@@ -401,7 +432,7 @@ def _delay_contradiction(values: Values) -> str | None:
 CLOUDWATCH: Final = (
     FaultType(
         "throttle",
-        "Refuses calls beyond a rate with ThrottlingException, as AWS does per account and Region.",
+        "Refuses calls beyond a rate with ThrottlingException: the quota of an account and Region.",
         engage,
         (Attribute("rate", 0, 1_000_000, "calls a second that pass"), FOR_MS),
         lever=ThrottleLever,
@@ -497,6 +528,20 @@ CLOUDWATCH: Final = (
         engage,
         (FOR_MS,),
         lever=AccessLever,
+    ),
+    FaultType(
+        "clock_wrong",
+        "Refuses calls as signed at a wrong time, the live path's too; calls that write pass.",
+        engage,
+        (FOR_MS,),
+        lever=ClockRefusalLever,
+    ),
+    FaultType(
+        "group_missing",
+        "Answers as if the log groups were deleted; healing brings them back. Writes pass.",
+        engage,
+        (FOR_MS,),
+        lever=GroupMissingLever,
     ),
     FaultType(
         "altered_text",

@@ -12,10 +12,14 @@ from simulator.faults.base import (
     CrashEngine,
     CrashOwner,
     CrashServer,
+    Cycle,
     FailOver,
     Fault,
     FaultType,
     PauseOwner,
+    SetEngineBack,
+    StopEngine,
+    Values,
 )
 from simulator.faults.programs import DOWN_MS, crash_contradiction, crash_cycle, is_hit
 
@@ -33,6 +37,10 @@ def _crash_owner(fault: Fault, turn: int) -> CrashOwner | None:
 
 def _crash_server(fault: Fault, turn: int) -> CrashServer | None:
     return CrashServer(_after_ms(fault, turn)) if is_hit(fault, turn) else None
+
+
+def _copy_cycle(values: Values) -> Cycle:
+    return Cycle(values["back_ms"])
 
 
 CLUSTER: Final = (
@@ -71,6 +79,20 @@ CLUSTER: Final = (
         lambda fault, turn: FailOver() if is_hit(fault, turn) else None,
         (DOWN_MS._replace(default=3_000, meaning="how long without a standby, 0 = until healed"),),
         crash_cycle,
+    ),
+    FaultType(
+        "engine_away",
+        "Stops PostgreSQL (SIGSTOP): it answers nothing, as behind a broken network; it goes on.",
+        lambda fault, turn: StopEngine() if is_hit(fault, turn) else None,
+        # Beyond every time limit of a forwarder that waits for it.
+        (FOR_MS._replace(default=10_000),),
+    ),
+    FaultType(
+        "engine_set_back",
+        "Copies PostgreSQL's files, and restores the copy later: newer entries are lost.",
+        lambda fault, turn: SetEngineBack() if is_hit(fault, turn) else None,
+        (Attribute("back_ms", 5_000, DAY_MS, "age of the restored copy", minimum=1),),
+        _copy_cycle,
     ),
 )
 """Every fault of a cluster; a simulator with one forwarder refuses them."""

@@ -77,7 +77,9 @@ class Cluster:
         self._engine: ReplicatedServer
         self._folder: Path
         self._engine_down: str | None = None
-        """The owner of the fault that keeps the database, or its standby, down."""
+        """The owner of the fault that keeps the database or its standby down, or will do so."""
+        self._saving: asyncio.Task[None] | None = None
+        """Copies the database."""
         self._turn = asyncio.Lock()
         self._processes: dict[Role, list[ForwarderProcess]] = {role: [] for role in _ROLES}
         self._ports: dict[ForwarderProcess, int] = {}
@@ -204,19 +206,73 @@ class Cluster:
         """Give the promoted server a standby, if the owner's fault has promoted it."""
         await self._heal_engine(owner, self._engine.replace_standby)
 
+    async def stop_engine(self, owner: str) -> None:
+        """Stop the primary (SIGSTOP), so that it answers nothing, until ``continue_engine(owner)``.
+
+        Raises:
+            SimulatorError: a fault has the database down already, or this is not Linux.
+        """
+        await self._harm_engine(owner, self._engine.stop)
+
+    async def continue_engine(self, owner: str) -> None:
+        """Let the primary go on if the owner's fault has stopped it."""
+        await self._heal_engine(owner, self._engine.go_on)
+
+    async def save_engine(self, owner: str) -> None:
+        """Begin to copy the database's present state, for ``set_engine_back(owner)``.
+
+        On a slow disk the copy takes longer than a caller waits.
+
+        Raises:
+            SimulatorError: a fault has the database down already.
+        """
+        await self._harm_engine(owner, lambda: None)
+        self._saving = self._run(self._save_engine_now())
+
+    async def set_engine_back(self, owner: str, *, is_called_off: bool) -> None:
+        """Kill both servers and restore the copy that the owner's fault has made, if any.
+
+        A call that is off leaves the servers as they are.
+        """
+        saving = self._saving
+        if self._engine_down == owner and saving is not None:
+            await asyncio.wait([saving])
+            is_called_off = is_called_off or saving.exception() is not None
+        act = self._engine.discard_copy if is_called_off else self._engine.set_back
+        await self._heal_engine(owner, act)
+
     async def _harm_engine(self, owner: str, act: Callable[[], None]) -> None:
-        async with self._turn:
-            if self._engine_down is not None:
-                msg = f"PostgreSQL or its standby is down already: heal {self._engine_down} first"
-                raise SimulatorError(msg)
-            self._engine_down = owner
-            # A caller that times out leaves it to its end: half of a promotion is no state.
-            await asyncio.shield(in_thread(act))
+        await self._to_its_end(self._harm_engine_now(owner, act))
 
     async def _heal_engine(self, owner: str, act: Callable[[], None]) -> None:
+        await self._to_its_end(self._heal_engine_now(owner, act))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for work on the database, which goes on if the caller times out.
+
+        Half of a promotion is no state, and a caller that tries again must wait for the first try.
+        """
+        await asyncio.shield(self._run(work))
+
+    async def _harm_engine_now(self, owner: str, act: Callable[[], None]) -> None:
+        async with self._turn:
+            if self._engine_down is not None:
+                msg = f"another fault has PostgreSQL already: heal {self._engine_down} first"
+                raise SimulatorError(msg)
+            self._engine_down = owner
+            await in_thread(act)
+
+    async def _save_engine_now(self) -> None:
+        try:
+            await in_thread(self._engine.save)
+        except SimulatorError as error:
+            self._failed(str(error))
+            raise
+
+    async def _heal_engine_now(self, owner: str, act: Callable[[], None]) -> None:
         async with self._turn:
             if self._engine_down == owner:
-                await asyncio.shield(in_thread(act))
+                await in_thread(act)
                 self._engine_down = None
 
     # Processes
@@ -299,10 +355,11 @@ class Cluster:
             self._serve([port for port in up if port in ready] or up)
             await asyncio.sleep(CHECK_S)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
 
 def _port(ready: Mapping[str, Any]) -> int:

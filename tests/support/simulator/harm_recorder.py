@@ -8,20 +8,15 @@ from simulator.acceptance import NewEvent
 from simulator.errors import NoTargetError, SimulatorError
 from simulator.faults.base import (
     CloseWebSockets,
-    CrashEngine,
     CrashForwarder,
-    CrashOwner,
-    CrashServer,
     CutCable,
     Ending,
     EngageLever,
-    FailOver,
     Fault,
     FillDisk,
     GatherCrowd,
     Harm,
     KillViewers,
-    PauseOwner,
     SetClock,
     StrainCable,
     WriteEvents,
@@ -78,7 +73,7 @@ class HarmRecorder:
                     raise NoTargetError(msg)
             case SetClock(offset_ms):
                 self._note("clock", owner, str(offset_ms))
-            case CrashOwner() | PauseOwner() | CrashServer() | CrashEngine() | FailOver():
+            case _:
                 self._note(type(harm).__name__, owner)
 
     def end(self, owner: str, harm: Harm, ending: Ending) -> None:

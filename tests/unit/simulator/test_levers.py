@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from simulator.cloudwatch import Mode
 from simulator.errors import SimulatorError
 from simulator.faults.base import (
     CrashForwarder,
+    Ending,
     EngageLever,
     Fault,
     FaultType,
@@ -85,6 +87,49 @@ async def test_a_single_forwarder_refuses_what_only_a_cluster_can_suffer(kind: F
     assert harm is not None
     text = await asyncio.to_thread(refused, one, harm)
     assert text == "this simulator has one forwarder: start it with --forwarders 3"
+
+
+class Recorded:
+    """A cluster that notes what is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
+        async def note(*given: object, **options: object) -> None:
+            self.calls.append(" ".join(map(str, (name, *given, *options.items()))))
+
+        return note
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending", "calls"),
+    [
+        ("engine_crash", "over", ["crash_engine a", "restart_engine a"]),
+        ("engine_failover", "over", ["fail_over a", "replace_standby a"]),
+        ("engine_away", "over", ["stop_engine a", "continue_engine a"]),
+        (
+            "engine_set_back",
+            "over",
+            ["save_engine a", "set_engine_back a ('is_called_off', False)"],
+        ),
+        (
+            "engine_set_back",
+            "healed",
+            ["save_engine a", "set_engine_back a ('is_called_off', True)"],
+        ),
+    ],
+)
+async def test_the_database_suffers_and_recovers(
+    kind: str, ending: Ending, calls: list[str]
+) -> None:
+    cluster = Recorded()
+    one = levers("http://127.0.0.1:1", "faithful", loop=asyncio.get_running_loop(), cluster=cluster)
+    harm = Fault(FAULTS[kind], "a", {}, 1.0, 1).harm(0)
+    assert harm is not None
+    await asyncio.to_thread(one.begin, "a", harm)
+    await asyncio.to_thread(one.end, "a", harm, ending)
+    assert cluster.calls == calls
 
 
 @pytest.mark.parametrize("harm", [CrashForwarder(0, "kept"), FillDisk(0)])

@@ -7,9 +7,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forwarder.cloudwatch.client import translate
 from simulator.cloudwatch.altered_texts import KNOWN_MS, masked
 from simulator.cloudwatch.levers import Answer, Batch, Call, LeverOrder
 from simulator.cloudwatch.parameters import AwsRefusal
@@ -114,6 +116,8 @@ def test_calm_is_one_call_a_page() -> None:
         ("unreachable", {}, 0.5, "dropped"),
         ("credentials_expired", {}, 0.5, "ExpiredTokenException"),
         ("access_denied", {}, 0.5, "AccessDeniedException"),
+        ("clock_wrong", {}, 0.5, "InvalidSignatureException"),
+        ("group_missing", {}, 0.5, "ResourceNotFoundException"),
         ("inconsistent_answers", {}, None, "InvalidParameterException"),
     ],
 )
@@ -174,6 +178,8 @@ def test_refused_calls_have_the_error_of_aws_until_healed() -> None:
     for kind, expected in (
         ("credentials_expired", ["ExpiredTokenException"] * 3 + [""]),
         ("access_denied", ["AccessDeniedException", "", "", ""]),
+        ("clock_wrong", ["InvalidSignatureException"] * 3 + [""]),
+        ("group_missing", ["ResourceNotFoundException"] * 3 + [""]),
     ):
         cloud = Cloud()
         cloud.engage(kind)
@@ -186,6 +192,36 @@ def test_refused_calls_have_the_error_of_aws_until_healed() -> None:
         .answer(Call("logs", "FilterLogEvents", REGION, b"{}", NOW), lambda _: Answer(200, b"{}"))
         .body
     )
+
+
+def answer_of(kind: str, service: str, action: str) -> Answer | None:
+    """The answer of a fault's lever to a call; None: it leaves that to CloudWatch."""
+    lever = FAULTS[kind].lever
+    assert lever is not None
+    other = Answer(200, b"{}")
+    call = Call(service, action, REGION, b"{}", NOW)
+    answer = lever(LeverOrder("x", kind)).call(call, lambda _: other)
+    return None if answer is other else answer
+
+
+def test_a_missing_group_is_not_listed_and_the_live_path_goes_on() -> None:
+    listed = answer_of("group_missing", "logs", "DescribeLogGroups")
+    assert listed is not None
+    assert json.loads(listed.body) == {"logGroups": []}
+    assert answer_of("group_missing", "kinesis", "GetRecords") is None
+
+
+def test_the_forwarder_names_the_cause_of_a_refusal() -> None:
+    for kind, code in (("clock_wrong", "clock_wrong"), ("group_missing", "group_missing")):
+        refusal = answer_of(kind, "logs", "FilterLogEvents")
+        assert refusal is not None
+        said = json.loads(refusal.body)
+        answered: Any = {
+            "Error": {"Code": said["__type"], "Message": said["message"]},
+            "ResponseMetadata": {"HTTPStatusCode": refusal.status},
+        }
+        error = ClientError(answered, "FilterLogEvents")
+        assert translate(error, where="here", group="/app").code == code
 
 
 def events_of(cloud: Cloud, action: str = "FilterLogEvents", **given: object) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from forwarder.cluster.postgres import ANSWER_MS
 from forwarder.groups.leasing import LEASE_MS
 from simulator.errors import SimulatorError
 from simulator.faults.base import (
@@ -14,6 +15,8 @@ from simulator.faults.base import (
     FailOver,
     Fault,
     PauseOwner,
+    SetEngineBack,
+    StopEngine,
 )
 from simulator.faults.board import FAULTS, catalogue
 from simulator.faults.cluster import CLUSTER
@@ -53,9 +56,22 @@ def test_the_database_comes_back() -> None:
         assert make(kind, down_ms=0).cycle() == Cycle()
 
 
-@pytest.mark.parametrize(
-    "kind", ["owner_crash", "owner_pause", "server_crash", "engine_crash", "engine_failover"]
-)
+def test_the_database_is_away_for_longer_than_a_statement_may_take() -> None:
+    fault = make("engine_away")
+    assert fault.harm(0) == StopEngine()
+    assert fault.values["for_ms"] > ANSWER_MS
+    assert make("engine_away", for_ms=0).cycle() == Cycle()
+
+
+def test_the_copy_is_restored_when_it_has_its_age() -> None:
+    fault = make("engine_set_back", back_ms=7)
+    assert fault.harm(0) == SetEngineBack()
+    assert fault.cycle() == Cycle(on_ms=7)
+    with pytest.raises(SimulatorError, match="back_ms must be a whole number from 1"):
+        make("engine_set_back", back_ms=0)
+
+
+@pytest.mark.parametrize("kind", [one.type for one in CLUSTER])
 def test_with_no_toxicity_nothing_happens(kind: str) -> None:
     assert make(kind, 0.0).harm(0) is None
 
