@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from simulator.faults.board import FaultRequest
+from simulator.faults.programs import SINGLE
 from simulator.scenarios.base import (
     DAY_MS,
     HOUR_MS,
@@ -133,9 +134,6 @@ ADDED: Final = frozenset({"clock_wrong", "group_missing"})
 
 ADDED_SHARE: Final = 0.15
 """Chance of each of them."""
-
-SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_back", "disk_full"})
-"""Faults that need a single forwarder."""
 
 _CALM_MS: Final = 500
 """Least time between a fault of the cluster and the next one."""

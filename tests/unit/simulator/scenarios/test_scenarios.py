@@ -8,6 +8,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import CrashForwarder, Fault, FillDisk, Harm
 from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule
 from simulator.faults.cluster import CLUSTER
+from simulator.faults.programs import SINGLE
 from simulator.scenarios import chaos
 from simulator.scenarios.base import (
     SPEED_MAX,
@@ -89,7 +90,7 @@ def test_chaos_draws_every_fault_with_every_attribute_in_range() -> None:
 def test_chaos_draws_for_the_forwarders_that_the_seed_has() -> None:
     shared = {one.type for one in CLUSTER}
     single = {one for one in FAULTS if isinstance(harm_of(one), CrashForwarder | FillDisk)}
-    assert single == chaos.SINGLE
+    assert single == SINGLE
     for seed in SEEDS:
         kinds = {one.type for one in injected(in_order(chaos.SCENARIO, seed))}
         forwarders = chaos.SCENARIO.setup_for(seed).forwarders
