@@ -197,6 +197,8 @@ class KeySet:
     def prepend_flagged(self, keys: PackedKeys, flags: bytes) -> None:
         """Add the keys of a block whose flag is 1, all of which are below all others."""
         count = flags.count(1)
+        if not count:
+            return
         if count * 4 <= len(flags):
             self.prepend([keys[at] for at in compress(range(len(flags)), flags)])
             return

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Any, Final
 
 import msgspec
 
+from common.patterns import Pattern
 from common.text import without_colours
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "fatal")
@@ -59,6 +61,8 @@ _NUMBERS: Final = {
 _SYSLOG: Final = ("fatal", "fatal", "fatal", "error", "warn", "info", "info", "debug")
 """Severities of syslog (RFC 5424), which journald and GELF use as well."""
 _SEVERITIES: Final = {str(number): level for number, level in enumerate(_SYSLOG)}
+_PRIORITY_MAX: Final = 191
+"""The highest priority of syslog: a facility times eight, plus a severity."""
 
 _JSON_PREFIX_CHARS: Final = 300
 """Characters before a JSON object: the time, request id and level of Lambda or syslog."""
@@ -89,7 +93,6 @@ _REDIS: Final = re.compile(r"\d+:[CMSX] \d\d [A-Z][a-z]{2} \d{4} [\d:.]+ ([.*#-]
 """Redis and Valkey: process, role, time, and a sign for the level."""
 _REDIS_SIGNS: Final = {".": "debug", "-": "trace", "*": "info", "#": "warn"}
 _PRIORITY: Final = re.compile(r"<(\d{1,3})>")
-_PRIORITY_MAX: Final = 191
 _TRACEBACK: Final = ("Traceback (most recent call last)", "Exception in thread", "panic: ")
 
 
@@ -137,12 +140,57 @@ LEVEL_FIELDS: Final = frozenset(
 
 def level_of(message: str) -> str | None:
     """The level that a message names; None if it names none."""
-    head = message[:HEAD_CHARS]
+    head = _cut(message, HEAD_CHARS)
     if "{" in head:
         found = _level_in_json(message, _DEPTH_MAX)
         if found is not None:
             return found[0]
     return _level_in_head(head)
+
+
+@lru_cache(32)
+def signs_of(levels: frozenset[str], *, in_colours: bool = False) -> Pattern:
+    r"""A pattern found in every message of some levels, once it is without colour codes.
+
+    It is found in few others, reads joined messages forty times as fast as ``level_of`` reads each,
+    and knows neither structure nor where a word counts. ``info`` is not among the levels: most
+    lines of that level have no sign that others lack.
+
+    Args:
+        levels: The levels.
+        in_colours: Whether colour codes were taken out of messages; without them, what stood apart
+            may have become one word.
+    """
+    assert levels, "a pattern of nothing would be found everywhere"
+    assert "info" not in levels, "most lines of that level have no sign that others lack"
+    names = "|".join(name for name, level in _NAMES.items() if level in levels)
+    numbers = "|".join(number for number, level in _NUMBERS.items() if level in levels)
+    severities = "".join(number for number, level in _SEVERITIES.items() if level in levels)
+    letters = "".join(letter for letter, level in _LETTERS.items() if level in levels)
+    priorities = "|".join(
+        str(one) for one in range(_PRIORITY_MAX + 1) if _SYSLOG[one % len(_SYSLOG)] in levels
+    )
+    redis = "".join(re.escape(sign) for sign, level in _REDIS_SIGNS.items() if level in levels)
+    end = "" if in_colours else r"\b"
+    parts = [
+        rf"(?:\b|\\[bfnrt]|{_ESCAPED})(?i:{names}){end}",
+        rf"(?i:level|severity|lvl|@l)(?i:_?(?:name|text))?{_BETWEEN}(?:{numbers}){end}"
+        * bool(numbers),
+        rf"(?:(?i:level)|PRIORITY){_BETWEEN}[{severities}]\b" * bool(severities),
+        rf'\bs\\*"{_BETWEEN}[{letters}]',
+        rf"\b[{letters}](?:\d{{4}} \d\d:\d\d:|, \[\d{{4}}-|\\*/\w)",
+        rf"<0{{0,2}}(?:{priorities})>" * bool(priorities),
+        rf"[CMSX] \d\d [A-Z][a-z]{{2}} \d{{4}} [\d:.]+ [{redis}] " * bool(redis),
+        "|".join(map(re.escape, _TRACEBACK)) * ("error" in levels),
+        r"\\u00[0-7]",  # a letter or digit may be written so
+    ]
+    return Pattern("|".join(filter(None, parts)), ignores_case=False)
+
+
+_ESCAPED: Final = r"\\u[0-9A-Fa-f]{4}"
+"""A character beyond ASCII in JSON: a space, perhaps."""
+_BETWEEN: Final = rf"(?:\\[fnrt]|{_ESCAPED}|[^A-Za-z0-9])*"
+"""What may stand between a field's name and its value, in text, in JSON, or in JSON as a text."""
 
 
 def at_least(level: str | None, minimum: str) -> bool:
@@ -194,7 +242,7 @@ def _level_inside(fields: _LevelFields, depth: int) -> str | None:
     for text in (fields.log, fields.message, fields.msg):
         if isinstance(text, str):
             inner = _level_in_json(text, depth - 1)
-            return inner[0] if inner is not None else _level_in_head(text[:HEAD_CHARS])
+            return inner[0] if inner is not None else _level_in_head(_cut(text, HEAD_CHARS))
     return None
 
 
@@ -208,7 +256,18 @@ def _level_in_head(head: str) -> str | None:
             found = level_named(field[1])
             if found is not None:
                 return found
-    return _level_in_text(head[:_TEXT_CHARS])
+    return _level_in_text(_cut(head, _TEXT_CHARS))
+
+
+def _cut(text: str, chars: int) -> str:
+    """The beginning of a text, without a word of ASCII that goes on behind it."""
+    if len(text) <= chars:
+        return text
+    head = text[:chars]
+    return head.rstrip(_WORD_CHARS) if text[chars] in _WORD_CHARS else head
+
+
+_WORD_CHARS: Final = f"{ascii_letters}{digits}_"
 
 
 def _level_in_text(text: str) -> str | None:

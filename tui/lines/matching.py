@@ -52,7 +52,6 @@ from tui.lines.view import (
     BlockTest,
     NotTest,
     TextTest,
-    and_flags,
     invert_flags,
 )
 
@@ -496,8 +495,10 @@ class _LevelTest(BlockTest):
         as_text = block.flags_of_pattern(self._text)
         if 1 not in as_text:
             return found
-        without = block.flags_of_levels(lambda level: level is None)
-        return bytes(map(operator.or_, found, and_flags(as_text, without)))
+        flags = bytearray(found)
+        for at in compress(range(len(flags)), as_text):
+            flags[at] = flags[at] or block.level(at) is None
+        return bytes(flags)
 
     def _passes(self, level: str | None) -> bool:
         if level is None and self._operator not in ORDERED:

@@ -9,8 +9,8 @@ import contextlib
 import ctypes
 from array import array
 from collections.abc import Callable, Sequence
-from functools import cache
-from itertools import accumulate, pairwise
+from functools import cache, lru_cache
+from itertools import accumulate, compress, pairwise
 from sys import getsizeof
 from typing import Final, cast, get_args
 
@@ -18,9 +18,9 @@ import msgspec
 
 from common.patterns import Pattern
 from tui.lines.keys import PackedKeys
-from tui.lines.levels import LEVELS, level_of
+from tui.lines.levels import LEVELS, level_of, signs_of
 from tui.lines.rows import Line, Row, Rule, StreamId
-from tui.lines.text_search import JoinedTexts, flag_matches
+from tui.lines.text_search import JoinedTexts, flag_matches, flag_possible
 from wire.messages import Origin
 
 DECOMPRESSED_MAX: Final = 16
@@ -40,6 +40,8 @@ _ORIGINS: Final[tuple[Origin, ...]] = get_args(Origin)
 _ORIGIN_AT: Final = {origin: at for at, origin in enumerate(_ORIGINS)}
 _LEVELS: Final = (None, *LEVELS)
 _LEVEL_AT: Final = {level: at for at, level in enumerate(_LEVELS)}
+_UNREAD: Final = len(_LEVELS)
+"""Stands for a level that was not read."""
 _UNKNOWN: Final = -1
 """Stands for an unknown ingestion time."""
 
@@ -93,6 +95,7 @@ class PackedRows:
     """
 
     __slots__ = (
+        "_absent",
         "_columns",
         "_compressed",
         "_ends",
@@ -133,6 +136,8 @@ class PackedRows:
         )
         self._compressed: tuple[bytes, bytes] | None = None
         self._levels: bytes | None = None
+        self._absent: frozenset[str | None] = frozenset()
+        """Levels that no line has whose level was not read."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -182,9 +187,11 @@ class PackedRows:
         return self.texts().all()
 
     def texts(self) -> JoinedTexts:
-        """The messages, joined; if compressed, decompressed for this call only."""
-        if self._columns is not None:
-            return self._columns.texts
+        """The messages, joined; if compressed, decompressed until another block's are."""
+        return self._columns.texts if self._columns is not None else _decompressed_texts(self)
+
+    def decompressed_texts(self) -> JoinedTexts:
+        """The messages, joined, from the compressed form."""
         assert self._compressed is not None, "one of the two forms is held"
         return self._joined(decompressed(self._compressed[0]))
 
@@ -217,12 +224,42 @@ class PackedRows:
         return bytes([_ORIGINS[one] == origin for one in columns.origins])
 
     def flags_of_levels(self, passes: Callable[[str | None], bool]) -> bytes:
-        """One byte a row: 1 if its level passes a test, else 0; levels are parsed only once."""
-        if self._levels is None:
-            levels = map(level_of, self.messages())
-            self._levels = bytes([_LEVEL_AT[level] for level in levels])
-        passing = bytes([passes(level) for level in _LEVELS])
-        return self._levels.translate(passing + bytes(256 - len(passing)))
+        """One byte a row: 1 if its level passes a test, else 0.
+
+        Most lines have no level or INFO. If both pass, or neither, only lines are read that may
+        be of another level; what was read is kept.
+        """
+        passing = {level: passes(level) for level in _LEVELS}
+        usual = passing[None]
+        levels = self._read_levels(frozenset(level for level in _LEVELS if passing[level] != usual))
+        table = bytes([*passing.values(), usual])
+        return levels.translate(table + bytes(256 - len(table)))
+
+    def level(self, at: int) -> str | None:
+        """The level of the line at an index."""
+        number = _UNREAD if self._levels is None else self._levels[at]
+        return level_of(self.texts().one(at)) if number == _UNREAD else _LEVELS[number]
+
+    def _read_levels(self, sought: frozenset[str | None]) -> bytes:
+        """The number of each line's level, ``_UNREAD`` only if it is none of some levels."""
+        known = bytes([_UNREAD]) * len(self) if self._levels is None else self._levels
+        sought -= self._absent
+        if not sought:
+            return known
+        texts = self.texts()
+        if "info" in sought:
+            sought = frozenset(_LEVELS)
+            possible = b"\1" * len(self)
+        else:
+            signs = signs_of(cast("frozenset[str]", sought), in_colours=self._has_colours)
+            possible = flag_possible(signs, self.shown_texts())
+        levels = bytearray(known)
+        for at in compress(range(len(levels)), possible):
+            if levels[at] == _UNREAD:
+                levels[at] = _LEVEL_AT[level_of(texts.one(at))]
+        self._absent |= sought
+        self._levels = bytes(levels)
+        return self._levels
 
     def row(self, at: int) -> Row:
         """The row at an index, as a new object if it is a line."""
@@ -328,6 +365,11 @@ class RowCache:
             row = self._rows.pop(key, None)
             if row is not None:
                 self._bytes -= _message_bytes(row)
+
+
+@lru_cache(1)  # several tests may read a block, one after the other
+def _decompressed_texts(packed: PackedRows) -> JoinedTexts:
+    return packed.decompressed_texts()
 
 
 def _message_bytes(row: Row) -> int:

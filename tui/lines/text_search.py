@@ -90,6 +90,9 @@ _FEW: Final = 32
 _DENSE: Final = 4
 """From one match in this many messages on, testing each message is faster than searching."""
 
+_MOST: Final = 0.6
+"""From so many matches a message on, testing each message closely is faster than finding those."""
+
 _SAMPLE: Final = 16
 """Messages sampled to guess whether most contain a literal in lower case."""
 
@@ -100,6 +103,23 @@ def flag_matches(pattern: Pattern, texts: JoinedTexts) -> bytes:
     if not literal or (ignores_case and (not literal.isascii() or _has_other_forms(texts))):
         return pattern.flag_lines(texts.data, texts.ends)
     return bytes(_flag_literal(pattern, literal, texts))
+
+
+def flag_possible(pattern: Pattern, texts: JoinedTexts) -> bytes:
+    """One byte a message: 0 if the pattern is not found in it, else 1.
+
+    If it is found in many, all that are left are 1: it costs as much to test them more closely.
+    """
+    flags, ends, line, at = bytearray(len(texts.ends)), texts.ends, 0, 0
+    matches = 0
+    while at < len(texts.data) and (at := pattern.find(texts.data, at)) >= 0:
+        line = bisect_right(ends, at, line)
+        flags[line] = 1
+        at = ends[line]
+        matches += 1
+        if matches > _FEW and matches > line * _MOST:
+            return bytes(flags[: line + 1]) + b"\1" * (len(flags) - line - 1)
+    return bytes(flags)
 
 
 def _has_other_forms(texts: JoinedTexts) -> bool:
@@ -125,7 +145,7 @@ def _flag_few(pattern: Pattern, needle: bytes, texts: JoinedTexts) -> bytearray:
     """
     flags, ends, line, at = bytearray(len(texts.ends)), texts.ends, 0, 0
     for _ in range(_FEW):
-        at = pattern.find_literal(texts.data, at)
+        at = pattern.find(texts.data, at)
         if at < 0:
             return flags
         line = bisect_right(ends, at, line)

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.lines.levels import HEAD_CHARS, JSON_CHARS_MAX, LEVELS, at_least, level_of
+from common.text import without_colours
+from tui.lines.levels import HEAD_CHARS, JSON_CHARS_MAX, LEVELS, at_least, level_of, signs_of
+from tui.lines.packed import PackedRows
+from tui.lines.rows import Line
 
 RED, YELLOW, OFF = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
@@ -244,3 +247,79 @@ PUBLIC: Final = [
 @pytest.mark.parametrize(("message", "level"), PUBLIC)
 def test_the_level_of_public_formats(message: str, level: str | None) -> None:
     assert level_of(message) == level
+
+
+@pytest.mark.parametrize("chars", [160, HEAD_CHARS])
+def test_a_word_that_is_cut_off_is_no_level(chars: int) -> None:
+    filler = "x " * (chars // 2 - 3)
+    assert level_of(f"{filler}ERRORS") is None
+    assert level_of(f"{filler[:-4]} level=warnings") is None
+    assert level_of(f"{filler[:-4]}ERROR S") == (None if chars == HEAD_CHARS else "error")
+
+
+SIGNED: Final = [level for level in LEVELS if level != "info"]
+"""Levels whose lines have signs."""
+
+PIECES: Final = [
+    *("error", "ERROR", "Warn", "fine", "TRACE", "panic", "err", "debug2", "DEBUG9", "info"),
+    *("50", "10", "400", "3", "E", "D2", "<3>", "<186>"),
+    *("E1123 12:00:00.0", "W, [2026-", "T\\/Tag: ", "EMERG", "/", "\u212a", "\ud800", "lvl="),
+    *("1:M 30 Nov 2026 08:00:00.123 # x", "Traceback (most recent call last)", "FATA[0001]"),
+    *('"level"', '"s"', '"PRIORITY"', '"short_message":"x"', '"log"', '"@l"', "level", "_name"),
+    *(":", ": ", "=", '"', '\\"', "\\n", "\\u2003", "\\u0065", ",", "{", "}", "[", "]", "(", ")"),
+    *(" ", "\n", "\t", "\u00a0", "ä", "x", "_", "-", "0", "\x1b[31m", "\x1b[0m"),
+    *("\x1b[3", "x " * 77, "x " * 198),
+]  # fmt: skip
+values = st.sampled_from(PIECES) | st.integers(0, 60)
+spoilt = st.builds(
+    lambda message, at, piece: message[:at] + piece + message[at:],
+    st.sampled_from([one for one, _ in (*COLOURED, *ABBREVIATED, *JSON, *INSIDE, *TEXT, *PUBLIC)]),
+    st.integers(0, 40),
+    st.sampled_from(["", *PIECES]),
+)
+objects = st.builds(
+    lambda fields, text, *, is_plain: json.dumps(
+        fields | {"log": json.dumps(text, ensure_ascii=is_plain)}, ensure_ascii=is_plain
+    ),
+    st.dictionaries(
+        st.sampled_from(["level", "severity", "s", "PRIORITY", "msg"]), values | spoilt
+    ),
+    st.dictionaries(st.sampled_from(["level", "lvl", "message", "s"]), values | spoilt) | spoilt,
+    is_plain=st.booleans(),
+)
+lines = st.lists(st.sampled_from(PIECES), max_size=9).map("".join) | spoilt | objects
+
+
+@given(lines, st.sets(st.sampled_from(SIGNED), min_size=1))
+def test_each_line_of_a_level_has_a_sign_of_it(message: str, levels: set[str]) -> None:
+    in_colours = "\x1b" in message
+    found = signs_of(frozenset(levels), in_colours=in_colours)
+    if level_of(message) in levels:
+        assert found.matches(without_colours(message))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "INFO 3 failures, no errors",
+        '{"level":30,"status":500,"errors":0,"trace_id":"x"}',
+        "refined",
+    ],
+)
+def test_most_lines_need_not_be_read(message: str) -> None:
+    assert not signs_of(frozenset(SIGNED)).matches(message)
+
+
+tests_of_levels = st.sets(st.sampled_from([None, *LEVELS]))
+
+
+@given(st.lists(lines, max_size=70), st.lists(tests_of_levels, min_size=1, max_size=4))
+def test_a_block_flags_its_levels_as_each_line_has_them(
+    messages: list[str], passing: list[set[str | None]]
+) -> None:
+    rows = [Line(at, at, None, "s", one, "live") for at, one in enumerate(messages)]
+    block = PackedRows(range(len(rows)), rows)
+    levels = list(map(level_of, messages))
+    for one in passing:
+        assert block.flags_of_levels(one.__contains__) == bytes(level in one for level in levels)
+    assert [block.level(at) for at in range(len(rows))] == levels
