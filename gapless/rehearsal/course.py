@@ -230,7 +230,9 @@ def fault_lanes(log: Mapping[str, Any], started_ms: int) -> list[FaultLane]:
 
 def spoken(steps: Iterable[Mapping[str, Any]]) -> list[Says]:
     """Return the texts of a scenario's steps, as the control API lists those taken."""
-    return [Says(step["at_ms"], step["says"]) for step in steps if step["says"]]
+    return [
+        Says(step.get("taken_ms", step["at_ms"]), step["says"]) for step in steps if step["says"]
+    ]
 
 
 def make_course(

@@ -65,8 +65,9 @@ class FaultLog:
         return entry
 
     def withdraw(self, entry: FaultEntry) -> None:
-        """Remove an entry of what did not happen after all."""
-        kept = [one for one in self._entries if one is not entry]
+        """Remove an entry and all after it: what did not happen after all."""
+        kept = list(self._entries)
+        kept = kept[: next((at for at, one in enumerate(kept) if one is entry), len(kept))]
         self._entries = deque(kept, maxlen=ENTRIES_MAX)
 
     def describe(self) -> dict[str, Any]:

@@ -35,7 +35,9 @@ class _Run:
         self.seed = seed
         self.speed = speed
         self.steps: Sequence[Step] = in_order(scenario, seed, speed)
-        self.started_ms = now_ms
+        self.started_ms = self.began_ms = now_ms
+        self.taken_ms: list[int] = []
+        """When each step was taken that is done; on a busy machine later than it should be."""
         self.ended_ms: int | None = None
         self.done = 0
         self.says = ""
@@ -66,7 +68,10 @@ class _Run:
             "says": self.says,
             "next": self.next(),
             "error": self.error,
-            "log": [_describe(step) for step in self.steps[: self.done]],
+            "log": [
+                {**_describe(step), "taken_ms": taken_ms}
+                for step, taken_ms in zip(self.steps, self.taken_ms, strict=False)
+            ],
         }
 
 
@@ -155,8 +160,10 @@ class Conductor:
             for step in run.steps:
                 if not self._wait_for(run, step):
                     break
+                taken_ms = self._clock_ms() - run.began_ms
                 self._perform(step.action)
                 with self._changed:
+                    run.taken_ms.append(taken_ms)
                     # A step that is late on a busy machine delays the later ones: a fault that a
                     # later step heals still lasts its whole time.
                     run.started_ms = max(run.started_ms, self._clock_ms() - step.at_ms)

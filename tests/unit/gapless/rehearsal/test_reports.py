@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gapless.rehearsal.course import Course, FaultLane, Span, StateChange
+from gapless.rehearsal.course import Course, FaultLane, Says, Span, StateChange, spoken
 from gapless.rehearsal.picture import draw
 from gapless.rehearsal.reactions import reactions
 from gapless.rehearsal.reports import (
@@ -101,6 +101,14 @@ def test_a_fault_from_which_the_viewer_did_not_recover() -> None:
     assert "from 8.0 s on" in texts
     assert not any(text.startswith("last fault ended") for text in texts)
     assert "x" * 25 + "…" in texts
+
+
+def test_a_text_stands_where_it_was_said() -> None:
+    step = {"at_ms": 5_000, "says": "Late.", "action": "wait"}
+    assert spoken([step, step | {"taken_ms": 9_000}]) == [
+        Says(5_000, "Late."),
+        Says(9_000, "Late."),
+    ]
 
 
 def test_ids_are_unique_in_a_page_and_every_reference_has_one() -> None:

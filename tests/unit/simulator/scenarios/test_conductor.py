@@ -120,6 +120,8 @@ def test_a_slow_step_delays_the_later_ones(monkeypatch: pytest.MonkeyPatch) -> N
     told = rig.until(state="done")
     assert times_ms[1] - times_ms[0] >= 50
     assert 60 <= told["elapsed_ms"] < 60_000
+    assert [one["at_ms"] for one in told["log"]] == [0, 50, 60]
+    assert [one["taken_ms"] >= 60_000 for one in told["log"]] == [False, True, True]
 
 
 def test_it_can_run_faster() -> None:

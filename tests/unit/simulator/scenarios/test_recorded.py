@@ -132,6 +132,7 @@ def test_a_fault_that_was_refused_is_not_recorded() -> None:
     demo.levers.broken = True
     with pytest.raises(SimulatorError):
         demo.board.switch_on(FaultRequest("owner_crash"))
+    assert demo.log()["entries"] == []
     demo.now_ms += 10_000
     demo.levers.broken = False
     demo.board.switch_on(FaultRequest("burst"))
