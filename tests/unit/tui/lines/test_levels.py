@@ -299,6 +299,35 @@ def test_each_line_of_a_level_has_a_sign_of_it(message: str, levels: set[str]) -
 
 
 @pytest.mark.parametrize(
+    ("message", "level"),
+    [
+        (json.dumps({"log": "x\nERROR y"}), "error"),
+        (json.dumps({"log": "x\u2003ERROR y"}), "error"),
+        (json.dumps({"log": json.dumps({"log": "x\tERROR y"})}), "error"),
+        ('{"level":"\\u0065rror"}', "error"),
+        ('{"\\u006cevel":"50"}', "error"),
+        ('{"level":"\\n50"}', "error"),
+        ('{"severity":"\\u200350"}', "error"),
+        ('{"severity_text" : "\u00a060"}', "fatal"),
+        ('{"log":"E\\/Tag: x"}', "error"),
+        ('{"log":"{\\"s\\":\\"E\\"}"}', "error"),
+        ('{"log":"{\\"PRIORITY\\":4}"}', "warn"),
+        ('{"short_message":"x","level":"7"}', "debug"),
+        ("<004>x", "warn"),
+        ("1:M 30 Nov 2026 08:00:00.123 # x", "warn"),
+        ("1:M 30 Nov 2026 08:00:00.123 - x", "trace"),
+        ("Exception in thread main", "error"),
+        ("x " * 195 + "level=err\x1b[31mX", "error"),
+        ("x " * 194 + " level=50\x1b[31m0000", "error"),
+    ],
+)
+def test_signs_of_levels_that_are_written_in_an_unusual_way(message: str, level: str) -> None:
+    found = signs_of(frozenset([level]), in_colours="\x1b" in message)
+    assert level_of(message) == level
+    assert found.matches(without_colours(message))
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "INFO 3 failures, no errors",
