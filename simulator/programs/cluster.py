@@ -78,8 +78,6 @@ class Cluster:
         self._folder: Path
         self._engine_down: str | None = None
         """The owner of the fault that keeps the database or its standby down, or will do so."""
-        self._saving: asyncio.Task[None] | None = None
-        """Copies the database."""
         self._turn = asyncio.Lock()
         self._processes: dict[Role, list[ForwarderProcess]] = {role: [] for role in _ROLES}
         self._ports: dict[ForwarderProcess, int] = {}
@@ -219,25 +217,18 @@ class Cluster:
         await self._heal_engine(owner, self._engine.go_on)
 
     async def save_engine(self, owner: str) -> None:
-        """Begin to copy the database's present state, for ``set_engine_back(owner)``.
-
-        On a slow disk the copy takes longer than a caller waits.
+        """Copy the database's present state, for ``set_engine_back(owner)``.
 
         Raises:
-            SimulatorError: a fault has the database down already.
+            SimulatorError: a fault has the database down already, or this is not Linux.
         """
-        await self._harm_engine(owner, lambda: None)
-        self._saving = self._run(self._save_engine_now())
+        await self._harm_engine(owner, self._engine.save)
 
     async def set_engine_back(self, owner: str, *, is_called_off: bool) -> None:
         """Kill both servers and restore the copy that the owner's fault has made, if any.
 
         A call that is off leaves the servers as they are.
         """
-        saving = self._saving
-        if self._engine_down == owner and saving is not None:
-            await asyncio.wait([saving])
-            is_called_off = is_called_off or saving.exception() is not None
         act = self._engine.discard_copy if is_called_off else self._engine.set_back
         await self._heal_engine(owner, act)
 
@@ -261,13 +252,6 @@ class Cluster:
                 raise SimulatorError(msg)
             self._engine_down = owner
             await in_thread(act)
-
-    async def _save_engine_now(self) -> None:
-        try:
-            await in_thread(self._engine.save)
-        except SimulatorError as error:
-            self._failed(str(error))
-            raise
 
     async def _heal_engine_now(self, owner: str, act: Callable[[], None]) -> None:
         async with self._turn:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from common.locks import call_when_released
-from simulator.programs.postgres import PID_FILE, kill_server, signal_server
+from simulator.programs.postgres import PID_FILE, continue_server, kill_server
 
 PAUSED: Final = "paused-"
 """Begin of the names of files with the id of a stopped process, which can't end by itself."""
@@ -50,7 +50,7 @@ def remove(folder: Path) -> None:
         for path in folder.glob(f"*/{PID_FILE}"):
             kill_server(path.parents[1], signal.SIGQUIT)
             # A fault may have stopped it.
-            signal_server(path.parents[1], signal.SIGCONT)
+            continue_server(path.parents[1])
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             break

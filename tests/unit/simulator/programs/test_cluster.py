@@ -18,72 +18,46 @@ class FakeEngine:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.held: dict[str, threading.Event] = {}
-        self.broken = ""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any of its methods
         def act() -> None:
             if name in self.held:
                 self.held[name].wait(30)
             self.calls.append(name)
-            if name == self.broken:
-                msg = "PostgreSQL's pg_basebackup failed: no space"
-                raise SimulatorError(msg)
 
         return act
 
 
-def make(engine: FakeEngine, failures: list[str]) -> Cluster:
+def make(engine: FakeEngine) -> Cluster:
     cluster = Cluster(
         3,
         lambda *_: [],
         {},
         serve=lambda _: None,
-        failed=failures.append,
+        failed=lambda _: None,
         changed=lambda: None,
     )
     cluster._engine = engine  # type: ignore[assignment]  # ``start`` would start PostgreSQL
     return cluster
 
 
-async def test_a_copy_is_restored_once_it_is_complete() -> None:
+async def test_a_copy_is_restored_unless_healed_early() -> None:
     engine = FakeEngine()
-    engine.held["save"] = threading.Event()
-    cluster = make(engine, [])
+    cluster = make(engine)
     await cluster.save_engine("a")
     with pytest.raises(SimulatorError, match="another fault has PostgreSQL already: heal a first"):
         await cluster.crash_engine("b")
-    restoring = asyncio.create_task(cluster.set_engine_back("a", is_called_off=False))
-    await asyncio.sleep(0)
-    engine.held["save"].set()
-    await restoring
-    assert engine.calls == ["save", "set_back"]
     await cluster.set_engine_back("a", is_called_off=False)
-    await cluster.crash_engine("b")
-    assert engine.calls == ["save", "set_back", "kill"]
-
-
-async def test_healed_early_nothing_is_restored() -> None:
-    engine = FakeEngine()
-    cluster = make(engine, [])
-    await cluster.save_engine("a")
-    await cluster.set_engine_back("a", is_called_off=True)
-    assert engine.calls == ["save", "discard_copy"]
-
-
-async def test_a_copy_that_failed_ends_the_simulation_and_is_not_restored() -> None:
-    engine, failures = FakeEngine(), list[str]()
-    engine.broken = "save"
-    cluster = make(engine, failures)
-    await cluster.save_engine("a")
     await cluster.set_engine_back("a", is_called_off=False)
-    assert failures == ["PostgreSQL's pg_basebackup failed: no space"]
-    assert engine.calls == ["save", "discard_copy"]
+    await cluster.save_engine("b")
+    await cluster.set_engine_back("b", is_called_off=True)
+    assert engine.calls == ["save", "set_back", "save", "discard_copy"]
 
 
 async def test_a_second_try_waits_for_the_first() -> None:
     engine = FakeEngine()
     engine.held["restart"] = threading.Event()
-    cluster = make(engine, [])
+    cluster = make(engine)
     await cluster.crash_engine("a")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(cluster.restart_engine("a"), 0.01)
