@@ -23,7 +23,7 @@ from simulator.faults.cluster import CLUSTER
 from simulator.faults.fault_log import FaultLog
 from simulator.faults.live_path import LIVE_PATH
 from simulator.faults.network import NETWORK
-from simulator.faults.programs import PROGRAMS, SINGLE
+from simulator.faults.programs import PROGRAMS
 from simulator.faults.workload import WORKLOAD
 
 _FIRST: Final = frozenset({"disconnect", "visibility_delay", "duplicate_timestamps"})
@@ -47,6 +47,9 @@ FAULTS: Final[Mapping[str, FaultType]] = {
     )
 }
 """Every fault by its type, for the control API, ``gapless inject`` and the scenarios."""
+
+SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_back", "disk_full"})
+"""Faults of a forwarder with a journal of its own; one that shares its journal refuses them."""
 
 FAULTS_ON_MAX: Final = 100
 NAME_CHARS_MAX: Final = 100

@@ -21,9 +21,6 @@ from simulator.faults.base import (
     instant,
 )
 
-SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_back", "disk_full"})
-"""Faults of a forwarder with a journal of its own; one that shares its journal refuses them."""
-
 DOWN_MS: Final = Attribute("down_ms", 1_000, DAY_MS, "how long it stays down, 0 = until healed")
 
 

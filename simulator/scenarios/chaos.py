@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
-from simulator.faults.board import FaultRequest
-from simulator.faults.programs import SINGLE
+from simulator.faults.board import SINGLE, FaultRequest
 from simulator.scenarios.base import (
     DAY_MS,
     HOUR_MS,

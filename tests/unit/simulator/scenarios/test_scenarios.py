@@ -6,9 +6,8 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.faults.base import CrashForwarder, Fault, FillDisk, Harm
-from simulator.faults.board import FAULTS, Board, FaultRequest, FaultSchedule
+from simulator.faults.board import FAULTS, SINGLE, Board, FaultRequest, FaultSchedule
 from simulator.faults.cluster import CLUSTER
-from simulator.faults.programs import SINGLE
 from simulator.scenarios import chaos
 from simulator.scenarios.base import (
     SPEED_MAX,
