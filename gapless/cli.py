@@ -116,7 +116,7 @@ def cli(ctx: click.Context) -> None:
         return
     from gapless.settings import defaults_of, settings_file  # noqa: PLC0415 - likewise
 
-    ctx.default_map = {name: defaults_of(command, settings_file(os.environ))}
+    ctx.default_map = {name: defaults_of(command, settings_file(os.environ), cli)}
 
 
 def run(arguments: Sequence[str]) -> int:

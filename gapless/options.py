@@ -6,6 +6,8 @@ import os
 import re
 import time
 from collections.abc import Callable
+from datetime import date, datetime
+from datetime import time as clock_time
 from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
@@ -58,6 +60,7 @@ class ParsedType(click.ParamType[Any]):
         parsed: type | None = None,
         choices: tuple[str, ...] = (),
         complete: Complete | None = None,
+        toml_types: tuple[type, ...] = (),
     ) -> None:
         """Make a type.
 
@@ -67,8 +70,10 @@ class ParsedType(click.ParamType[Any]):
             parsed: Type of values that need no parsing, such as defaults.
             choices: What shell completion offers.
             complete: Completes a value, where that takes more than ``choices``.
+            toml_types: What the settings file may have besides text, such as a number.
         """
         self.name = name
+        self.toml_types = toml_types
         self._parse = parse
         self._parsed = parsed
         self._choices = choices
@@ -80,7 +85,7 @@ class ParsedType(click.ParamType[Any]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401 - click's signature
-        """Parse a value, which is no text where the settings file has a number."""
+        """Parse a value, which is no text where it is a default."""
         if self._parsed is not None and isinstance(value, self._parsed):
             return value
         try:
@@ -256,9 +261,11 @@ DURATION: Final = ParsedType("duration", parse_duration, parsed=int)
 """``90s 10m 2h 3d 1w 2d1h20m``, as ms."""
 TIMEZONE: Final = ParsedType("timezone", _check_zone, choices=("local", "utc"))
 """``local``, ``utc`` or ``Area/City``, checked, as text."""
-TIME: Final = _TimeType("time", _parse_time, parsed=int)
+TIME: Final = _TimeType(
+    "time", _parse_time, parsed=int, toml_types=(int, float, datetime, date, clock_time)
+)
 """A time in any form of ``common.times.parse_time``, as ms since the Unix epoch."""
-SIZE: Final = ParsedType("size", _parse_size, parsed=int)
+SIZE: Final = ParsedType("size", _parse_size, parsed=int, toml_types=(int,))
 """``2GiB``, ``500MiB``, as bytes."""
 TARGET: Final = ParsedType("target", parse_target, complete=completion.complete_target)
 """A forwarder's URL; a log group's name, ARN, or pattern of names."""

@@ -3,13 +3,20 @@
 An option ``--since`` of ``tail`` is read from ``GAPLESS_TAIL_SINCE``, else ``GAPLESS_SINCE``; in
 the file it is ``since`` under ``[tail]``, else ``since`` at the top. An option that may be
 repeated is one value a line in a variable and an array in the file.
+
+A mistake in the file is an error, never ignored: a filter or a Region that does not count would be
+missed too late. So is a setting that only a later version knows. Checked are the top of the file
+and the table of the command that runs.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date, time
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +24,7 @@ import click
 
 from common.errors import UsageError
 from common.files import read_regular
+from gapless.options import ParsedType
 
 CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
 
@@ -59,48 +67,144 @@ def settings_file(env: Mapping[str, str]) -> Path:
     return platformdirs.user_config_path("gapless", appauthor=False) / "config.toml"
 
 
-def defaults_of(command: click.Command, path: Path) -> dict[str, Any]:
-    """Return the settings of the file for one command, by parameter name.
+def defaults_of(command: click.Command, path: Path, root: click.Group) -> dict[str, Any]:
+    """Return the settings of the file for one command of ``root``, by parameter name.
 
     Raises:
-        UsageError: the file cannot be read, is not TOML, or has a setting in the command's own
-            table that the command does not know.
+        UsageError: the file cannot be read or is not TOML; a table is named after no command; no
+            command has a setting of the top, or the command itself none of its table; or a value
+            is none of its setting.
     """
     settings = _read(path)
+    options = _options(command)
+    tables = root.list_commands(click.Context(root))
+    for key, value in settings.items():
+        if isinstance(value, dict) and key not in tables:
+            hint = _similar(key, tables, "[{}]") or f"tables are {', '.join(tables)}"
+            msg = f"{path}: no command is called {key!r}, so that [{key}] has no effect: {hint}"
+            raise UsageError(msg)
+        if key in tables and not isinstance(value, dict) and key not in options:
+            msg = f"{path}: {key} must be a table, written [{key}]"
+            raise UsageError(msg)
     own = settings.get(command.name or "", {})
-    if not isinstance(own, dict):
-        msg = f"{path}: {command.name} must be a table, written [{command.name}]"
-        raise UsageError(msg)
-    known = {name: one for one in visible_options(command) for name in setting_names(one)}
+    own = own if isinstance(own, dict) else {}
     for key in own:
-        if _name(key) not in known:
-            msg = f"{path}: [{command.name}] has no setting {key!r}: see gapless {command.name} -h"
+        if _name(key) not in options:
+            hint = _similar(key, options) or f"see gapless {command.name} -h"
+            msg = f"{path}: [{command.name}] has no setting {key!r}: {hint}"
             raise UsageError(msg)
     common = {key: value for key, value in settings.items() if not isinstance(value, dict)}
-    merged = {_name(key): value for key, value in (*common.items(), *own.items())}
+    _check_names([key for key in common if _name(key) not in options], path, root)
+    places = [("", *one) for one in common.items()]
+    places += [(f"[{command.name}] ", *one) for one in own.items()]
+    chosen = {_name(key): (table, key, value) for table, key, value in places}
     return {
-        str(known[name].name): (
-            [value] if known[name].multiple and not isinstance(value, list) else value
-        )
-        for name, value in merged.items()
-        if name in known
+        str(options[name].name): _checked(options[name], value, f"{path}: {table}{key}")
+        for name, (table, key, value) in chosen.items()
+        if name in options
     }
+
+
+def _check_names(keys: Iterable[str], path: Path, root: click.Group) -> None:
+    """Check that some command has each setting of the top.
+
+    Raises:
+        UsageError: none has.
+    """
+    if not keys:
+        return  # Importing every command takes a moment, which few files cost.
+    context = click.Context(root)
+    commands = [root.get_command(context, one) for one in root.list_commands(context)]
+    known = {name for one in commands if one is not None for name in _options(one)}
+    for key in keys:
+        if _name(key) not in known:
+            hint = _similar(key, known) or "docs/configuration.md lists all"
+            msg = f"{path}: no command has a setting {key!r}: {hint}"
+            raise UsageError(msg)
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    return {name: one for one in visible_options(command) for name in setting_names(one)}
+
+
+def _similar(key: str, names: Iterable[str], form: str = "{}") -> str:
+    found = get_close_matches(_name(key), sorted(names), n=1)
+    return f"did you mean {form.format(found[0])}?" if found else ""
+
+
+def _checked(option: click.Option, value: Any, where: str) -> Any:  # noqa: ANN401 - any type that TOML has
+    """Check a value of the file; return it as click takes it for the option.
+
+    Raises:
+        UsageError: the option takes no such value; the text begins with ``where``.
+    """
+    if isinstance(value, list):
+        if not option.multiple:
+            msg = f"{where} takes one value, not an array: write it without [ ]"
+            raise UsageError(msg)
+        return [_checked_one(option, one, where) for one in value]
+    one = _checked_one(option, value, where)
+    return [one] if option.multiple else one
+
+
+def _checked_one(option: click.Option, value: Any, where: str) -> Any:  # noqa: ANN401 - likewise
+    kind = option.type
+    wanted, types = _takes(option)
+    if type(value) not in types:
+        msg = f"{where} must be {wanted}, and is {_shown(value)}"
+        raise UsageError(msg)
+    if option.is_flag or isinstance(kind, click.Path):
+        return value  # A file that is missing does not matter if a flag names another.
+    text = value.isoformat() if isinstance(value, date | time) else value
+    given = str(text) if isinstance(kind, ParsedType) else text
+    try:
+        kind.convert(given, None, None)
+    except click.BadParameter as error:
+        msg = f"{where}: {error.message}"
+        raise UsageError(msg) from error
+    return given
+
+
+def _takes(option: click.Option) -> tuple[str, tuple[type, ...]]:
+    """Return what the file may have as an option's value: in words, and the types of TOML."""
+    kind = option.type
+    if option.is_flag:
+        return "true or false", (bool,)
+    if isinstance(kind, click.types.FloatParamType):
+        return "a number", (int, float)
+    if isinstance(kind, click.types.IntParamType):
+        return "a whole number", (int,)
+    more = kind.toml_types if isinstance(kind, ParsedType) else ()
+    return "a text in quotes", (str, *more)
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - likewise
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "an array"
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)[:80]
 
 
 def setting_of(command: str, option: str, env: Mapping[str, str]) -> str | None:
     """Return the setting of an option of another command than the one that runs; None if unset.
 
     Raises:
-        UsageError: the file cannot be read, or is not TOML.
+        UsageError: the file cannot be read, or is not TOML, or has no value of the option.
     """
     for variable in (f"GAPLESS_{command}_{option}".upper(), f"GAPLESS_{option}".upper()):
         if env.get(variable):
             return env[variable]
-    settings = {_name(key): value for key, value in _read(settings_file(env)).items()}
+    path = settings_file(env)
+    settings = {_name(key): value for key, value in _read(path).items()}
     own = settings.get(command)
     owned = {_name(key): value for key, value in own.items()} if isinstance(own, dict) else {}
     value = owned.get(option, settings.get(option))
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    module = import_module(f"gapless.commands.{command}")
+    table = f"[{command}] " if option in owned else ""
+    return str(_checked(_options(module.command)[option], value, f"{path}: {table}{option}"))
 
 
 def _name(key: str) -> str:

@@ -58,11 +58,9 @@ def _confirm(found: list[KeptJournal]) -> None:
         UsageError: nobody can be asked.
         click.Abort: the user does not want to.
     """
+    what = f"{len(found)} journal{'s' if len(found) > 1 else ''}"
     size = format_size(sum(one.size for one in found))
-    try:
-        click.confirm(f"Delete {len(found)} journals ({size})?", abort=True, err=True)
-    except click.Abort:
-        if sys.stdin.isatty():
-            raise
-        msg = f"{len(found)} journals ({size}) would be deleted: give --yes, as nobody can be asked"
-        raise UsageError(msg) from None
+    if sys.stdin is None or not sys.stdin.isatty():
+        msg = f"{what} ({size}) would be deleted: give --yes, as nobody can be asked here"
+        raise UsageError(msg)
+    click.confirm(f"Delete {what} ({size})?", abort=True, err=True)

@@ -41,7 +41,9 @@ def parse_speed(text: str) -> float | str:
     return speed
 
 
-SPEED: Final = ParsedType("speed", parse_speed, choices=("1", "10", "100", AT_ONCE))
+SPEED: Final = ParsedType(
+    "speed", parse_speed, choices=("1", "10", "100", AT_ONCE), toml_types=(int, float)
+)
 
 
 @click.command("replay")

@@ -89,7 +89,7 @@ def parse_resume(text: str) -> Resume:
     return Resume(consumer=text)
 
 
-RESUME: Final = ParsedType("NAME", parse_resume, parsed=Resume)
+RESUME: Final = ParsedType("NAME", parse_resume, parsed=Resume, toml_types=(bool,))
 
 
 class _TailCommand(click.Command):

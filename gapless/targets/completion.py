@@ -197,7 +197,9 @@ def _choices(ctx: click.Context) -> tuple[AwsChoice, ...]:
 
     settings: dict[str, Any] = {}
     with contextlib.suppress(GaplessError):
-        settings = defaults_of(ctx.command, settings_file(os.environ))
+        root = ctx.find_root().command
+        assert isinstance(root, click.Group), "completion begins with it"
+        settings = defaults_of(ctx.command, settings_file(os.environ), root)
 
     def values(name: str) -> tuple[str, ...]:
         given = ctx.params.get(name) or settings.get(name) or ()

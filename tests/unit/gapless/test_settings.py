@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from common.errors import UsageError
-from gapless.options import DURATION, EXPRESSION
+from gapless.options import DURATION, EXPRESSION, SIZE, TIME
 from gapless.settings import (
     add_variables,
     defaults_of,
@@ -35,11 +36,31 @@ def tail(
     click.echo(f"{since} {grep} {follow} {max_rows} {while_held}{more}")
 
 
+@click.command("other")
+@click.option("--region", multiple=True)
+@click.option("--size", type=SIZE)
+@click.option("--until", type=TIME)
+@click.option("--share", type=click.FloatRange(0, 1))
+@click.option("--mode", type=click.Choice(["a", "b"]))
+@click.option("--file", type=click.Path(exists=True))
+def other(**values: object) -> None:
+    click.echo(" ".join(f"{key}={value}" for key, value in values.items() if value is not None))
+
+
+UNTIL = 1_795_435_200_000
+"""2026-11-23T12:00Z, in ms."""
+
+ROOT = click.Group("root", commands=[tail, other])
+
 add_variables(tail)
 
 
+def settings_of(command: click.Command, path: Path) -> dict[str, Any]:
+    return defaults_of(command, path, ROOT)
+
+
 def run(*arguments: str, env: dict[str, str] | None = None, file: Path | None = None) -> str:
-    defaults = {} if file is None else defaults_of(tail, file)
+    defaults = {} if file is None else settings_of(tail, file)
     result = CliRunner().invoke(tail, arguments, env=env, default_map=defaults)
     assert result.exit_code == 0, result.output
     return result.output.strip()
@@ -84,7 +105,8 @@ def test_a_setting_has_the_name_of_the_option_or_the_former_one(name: str, confi
 def test_hidden_options_cannot_be_set(config: Path) -> None:
     assert run(env={"GAPLESS_WHILE_HELD": "x"}).endswith("None")
     config.write_text("while-held = 'x'\n")
-    assert run(file=config).endswith("None")
+    with pytest.raises(UsageError, match="no command has a setting 'while-held'"):
+        run(file=config)
 
 
 def test_a_single_value_for_a_repeatable_option(config: Path) -> None:
@@ -97,14 +119,77 @@ def test_a_single_value_for_a_repeatable_option(config: Path) -> None:
     [
         ("since = ", "is not TOML"),
         ("tail = 3", "must be a table"),
-        ("[tail]\nsinse = '1h'", "no setting 'sinse'"),
+        ("[tail]\nsinse = '1h'", r"\[tail\] has no setting 'sinse': did you mean since\?"),
+        ("[tail]\nxyz = '1h'", "no setting 'xyz': see gapless tail -h"),
+        ("sinse = '1h'", r"no command has a setting 'sinse': did you mean since\?"),
+        ("regions = 'x'", r"no command has a setting 'regions': did you mean region\?"),
+        ("xyz = 1", "no command has a setting 'xyz': docs/configuration.md lists all"),
+        ("[tial]\nsince = '1h'", r"no command is called 'tial'.*did you mean \[tail\]\?"),
+        ("[xyz]\nsince = '1h'", "no command is called 'xyz'.*tables are other, tail"),
+        ("other = true", r"other must be a table, written \[other\]"),
+        ("[[tail]]\nsince = '1h'", r"tail must be a table, written \[tail\]"),
+        ("follow = 'no'", "follow must be true or false, and is 'no'"),
+        ("[tail]\nfollow = 0", r"\[tail\] follow must be true or false, and is 0"),
+        ("max-rows = '5'", "max-rows must be a whole number, and is '5'"),
+        ("max-rows = true", "max-rows must be a whole number, and is true"),
+        ("max-rows = 5.0", "max-rows must be a whole number, and is 5.0"),
+        ("max-rows = [5]", r"max-rows takes one value, not an array: write it without \[ \]"),
+        ("grep = 404", "grep must be a text in quotes, and is 404"),
+        ("grep = ['a', 404]", "grep must be a text in quotes, and is 404"),
+        ("grep = [['a']]", "grep must be a text in quotes, and is an array"),
+        ("grep = [{a = 1}]", "grep must be a text in quotes, and is a table"),
+        ("since = 10", "since must be a text in quotes, and is 10"),
+        ("since = 'x'", "since: 'x' is not a duration: write"),
+        ("[tail]\nmax_rows.x = 'x'", r"\[tail\] max_rows must be a whole number, and is a table"),
         ("[tail]\nwhile-held = 'x'", "no setting"),
     ],
 )
 def test_mistakes_in_the_file_are_named(config: Path, text: str, says: str) -> None:
     config.write_text(text)
     with pytest.raises(UsageError, match=says):
-        defaults_of(tail, config)
+        settings_of(tail, config)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("size = true", "size must be a text in quotes, and is true"),
+        ("size = 1.5", "size must be a text in quotes, and is 1.5"),
+        ("size = -1", "size: '-1' is not a size"),
+        ("share = '0.5'", "share must be a number, and is '0.5'"),
+        ("share = 2", "share: 2.0 is not in the range"),
+        ("mode = 'c'", "mode: 'c' is not one of"),
+        ("until = 'when'", "until: 'when' is not a time"),
+    ],
+)
+def test_values_that_an_option_does_not_take_are_named(config: Path, text: str, says: str) -> None:
+    config.write_text(text)
+    with pytest.raises(UsageError, match=says) as raised:
+        settings_of(other, config)
+    assert str(raised.value).startswith(f"{config}: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "prints"),
+    [
+        ("size = 65536", "size=65536"),
+        ("share = 1", "share=1.0"),
+        ("until = 2026-11-23T12:00:00Z", f"until={UNTIL}"),
+        ("until = '2026-11-23T12:00Z'", f"until={UNTIL}"),
+        (f"until = {UNTIL // 1000}", f"until={UNTIL}"),
+        (f"until = {UNTIL}", f"until={UNTIL}"),
+        ("region = ['a', 'b']", "region=('a', 'b')"),
+        ("file = '/none'\nmax-rows = 5\n[tail]\nfollow = 5", None),
+    ],
+)
+def test_values_that_an_option_takes(config: Path, text: str, prints: str | None) -> None:
+    config.write_text(text)
+    defaults = settings_of(other, config)
+    if prints is None:
+        return  # What concerns only other commands, or is overridden, does no harm.
+    result = CliRunner().invoke(other, [], default_map=defaults)
+    assert prints in result.output
 
 
 def test_the_path_of_the_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,18 +200,18 @@ def test_the_path_of_the_settings_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_missing_settings_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GAPLESS_CONFIG", raising=False)
-    assert defaults_of(tail, tmp_path / "none") == {}
+    assert settings_of(tail, tmp_path / "none") == {}
     monkeypatch.setenv("GAPLESS_CONFIG", "x")
     with pytest.raises(UsageError, match="does not exist"):
-        defaults_of(tail, tmp_path / "none")
+        settings_of(tail, tmp_path / "none")
     with pytest.raises(UsageError, match="cannot read"):
-        defaults_of(tail, tmp_path)
+        settings_of(tail, tmp_path)
 
 
 def test_a_setting_of_another_command(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     env = {"GAPLESS_CONFIG": str(path)}
-    path.write_text('other = 1\nlifecycle = "idle:1m"\n', encoding="utf-8")
+    path.write_text('lifecycle = "idle:1m"\n', encoding="utf-8")
     assert setting_of("forward", "lifecycle", env) == "idle:1m"
     assert setting_of("forward", "retain", env) is None
     path.write_text('lifecycle = "idle:1m"\n[forward]\nlifecycle = "idle:2m"\n', encoding="utf-8")
@@ -137,3 +222,6 @@ def test_a_setting_of_another_command(tmp_path: Path) -> None:
     assert setting_of("forward", "lifecycle", env) == "idle:4m"
     path.write_text("[forward]\ncalls-per-second = 2.5\n", encoding="utf-8")
     assert setting_of("forward", "calls_per_second", env) == "2.5"
+    path.write_text("[forward]\ncalls-per-second = true\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"\[forward\] calls_per_second must be a number"):
+        setting_of("forward", "calls_per_second", env)

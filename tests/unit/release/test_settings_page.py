@@ -30,7 +30,7 @@ def test_an_example_is_a_valid_setting(
     file.write_text(f"[{command}]\n{setting} = {toml_value(example)}\n")
     found = cli.get_command(click.Context(cli), command)
     assert found is not None
-    settings = defaults_of(found, file)
+    settings = defaults_of(found, file, cli)
     context = click.Context(found, default_map=settings)
     ((name, value),) = settings.items()
     (option,) = [one for one in found.params if one.name == name]
