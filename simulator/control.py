@@ -1,7 +1,8 @@
 """The control API: faults, scenarios, ledger and verdict over HTTP, on 127.0.0.1 alone.
 
-The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405 or
-413. ``openapi.json`` beside this module describes each request and answer.
+The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405, 408,
+409 or 413. ``openapi.json`` beside this module describes each request and answer. A body is read as
+JSON whatever its content type is said to be, so that ``curl -d`` suffices.
 """
 
 from __future__ import annotations
@@ -10,17 +11,25 @@ import io
 import itertools
 import json
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
+from common.hosts import host_name
 from simulator.errors import ConflictError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
@@ -79,6 +88,7 @@ _GRACE_MS_MAX: Final = 3_600_000
 
 OPENAPI: Final = Path(__file__).with_name("openapi.json")
 SEED_MAX: Final = 1 << 53
+_PATH_CHARS_SHOWN: Final = 200
 _HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
 WAIT_MS_MAX: Final = 30_000
@@ -161,32 +171,26 @@ class Control:
         try:
             endpoint, values = _URLS.bind_to_environ(request.environ).match()
             answer: Response = getattr(self, f"_{endpoint}")(request, **values)
-        except HTTPException as error:
-            text = f"{request.method} {request.path}: {error.name}".lower()
-            refusal = _json({"error": text}, error.code or 500)
-            if isinstance(error, MethodNotAllowed):  # RFC 9110, 15.5.6
-                refusal.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-            return refusal
-        except NotFoundError as error:
-            return _json({"error": str(error)}, 404)
-        except ConflictError as error:
-            return _json({"error": str(error)}, 409)
-        except SimulatorError as error:
-            return _json({"error": str(error)}, 400)
+        except (HTTPException, SimulatorError) as error:
+            return _refusal(request, error)
+        except Exception as error:  # noqa: BLE001 - as JSON too, and never silently
+            traceback.print_exc()
+            text = f"unexpected error: {type(error).__name__}: {error}; see the simulator's stderr"
+            return _json({"error": text}, 500)
         return answer
 
     def _faults(self, request: Request) -> Response:
         if request.method == "DELETE":
             return self._heal(request)
-        if request.method == "GET":
-            return _json(self._parts.board.describe_all())
-        return _json(self._parts.board.switch_on(_body(request, FaultRequest)))
+        if request.method == "POST":
+            return _json(self._parts.board.switch_on(_parse(_content(request), FaultRequest)))
+        return _json(self._parts.board.describe_all())
 
     def _fault(self, request: Request, name: str) -> Response:
-        if request.method == "GET":
-            return _json(self._parts.board.describe(name))
-        self._parts.board.switch_off(name)
-        return Response(status=204)
+        if request.method == "DELETE":
+            self._parts.board.switch_off(name)
+            return Response(status=204)
+        return _json(self._parts.board.describe(name))
 
     def _log(self, request: Request) -> Response:
         del request
@@ -206,7 +210,7 @@ class Control:
         wait_ms = _number(request, "wait_ms", 0, WAIT_MS_MAX)
         if not self._waiting.acquire(blocking=False):
             msg = f"{WAITING_MAX} others wait for changes already: try again later"
-            raise SimulatorError(msg)
+            raise ConflictError(msg)
         try:
             # Read before the state: a change in between is then reported twice instead of never.
             seq = self._parts.changes.wait(after, wait_ms / 1_000)
@@ -228,13 +232,14 @@ class Control:
         return _json(self._parts.conductor.describe_all())
 
     def _run(self, request: Request, name: str) -> Response:
-        options = _body(request, _RunRequest) if request.content_length else _RunRequest()
+        content = _content(request)
+        options = _parse(content, _RunRequest) if content else _RunRequest()
         return _json(self._parts.conductor.run(name, options.seed, options.speed))
 
     def _scenario(self, request: Request) -> Response:
         conductor = self._parts.conductor
         if request.method == "POST":
-            given = _body(request, _ScriptRequest, SCRIPT_REQUEST_BYTES_MAX)
+            given = _parse(_content(request, SCRIPT_REQUEST_BYTES_MAX), _ScriptRequest)
             scenario = read_script(given.script, given.path)
             return _json(conductor.play(scenario, given.seed, given.speed))
         return _json(conductor.stop() if request.method == "DELETE" else conductor.describe())
@@ -246,7 +251,7 @@ class Control:
     def _viewers(self, request: Request) -> Response:
         viewers = self._parts.viewers
         if request.method == "POST":
-            viewers.add(_body(request, _ViewerRequest).pid)
+            viewers.add(_parse(_content(request), _ViewerRequest).pid)
         return _json({"pids": viewers.pids()})
 
     def _viewer(self, request: Request, pid: int) -> Response:
@@ -257,7 +262,8 @@ class Control:
     def _workload(self, request: Request) -> Response:
         writer = self._parts.writer
         if request.method == "POST":
-            (writer.resume if _body(request, _WorkloadRequest).running else writer.pause)()
+            given = _parse(_content(request), _WorkloadRequest)
+            (writer.resume if given.running else writer.pause)()
             self._parts.changes.announce()
         # Read first: an event that is being written may be accepted in the next moment.
         is_idle = writer.is_idle
@@ -275,11 +281,9 @@ class Control:
 
     def _verdict(self, request: Request) -> Response:
         grace_ms = _number(request, "grace_ms", 0, _GRACE_MS_MAX)
-        if (request.content_length or 0) > RECORD_BYTES_MAX:
-            raise RequestEntityTooLarge
+        lines = _read_body(request, RECORD_BYTES_MAX)
         # Events that became visible within the grace, or are not visible yet, are pending.
         expected_before_ms = self._parts.now_ms() - grace_ms + 1
-        lines = io.BufferedReader(cast("io.RawIOBase", request.stream))
         verdict = self._parts.ledger.verdict(lines, expected_before_ms=expected_before_ms)
         return _json(verdict.report())
 
@@ -304,32 +308,87 @@ class Control:
         return _json({"seed": self._parts.workload.seed})
 
 
+def _refusal(request: Request, error: HTTPException | SimulatorError) -> Response:
+    if isinstance(error, SimulatorError):
+        statuses = {NotFoundError: 404, ConflictError: 409}
+        status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
+        return _json({"error": str(error)}, status)
+    path = request.path[:_PATH_CHARS_SHOWN]
+    refusal = _json({"error": f"{request.method} {path}: {error.name}".lower()}, error.code or 500)
+    if isinstance(error, MethodNotAllowed):  # RFC 9110, 15.5.6
+        refusal.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return refusal
+
+
 def _is_local(request: Request) -> bool:
     """Whether a program on this machine sent it, and not a web page in a browser here."""
-    host = urlsplit(f"//{request.host}").hostname
-    return host in _HOSTS and "Origin" not in request.headers
+    return host_name(request.host) in _HOSTS and "Origin" not in request.headers
 
 
 def _number(request: Request, name: str, default: int, maximum: int) -> int:
     """Read a whole number, from 0 to ``maximum``, from the request's query.
 
     Raises:
-        SimulatorError: it is none, or above the maximum.
+        SimulatorError: it is none, above the maximum, or given twice.
     """
-    text = request.args.get(name)
-    if text is None:
+    texts = request.args.getlist(name)
+    if not texts:
         return default
+    if len(texts) > 1:
+        msg = f"{name} is given {len(texts)} times: give it once"
+        raise SimulatorError(msg)
+    text = texts[0]
     if not (text.isascii() and text.isdigit() and int(text[:20]) <= maximum):
         msg = f"{name} must be a whole number from 0 to {maximum}"
         raise SimulatorError(msg)
     return int(text)
 
 
-def _body(request: Request, kind: type[_T], bytes_max: int = REQUEST_BYTES_MAX) -> _T:
+class _LimitedBody(io.RawIOBase):
+    """The body of a request, also of one in chunks, which does not say its length.
+
+    Reading raises RequestEntityTooLarge, RequestTimeout, or BadRequest where it is cut off.
+    """
+
+    def __init__(self, stream: IO[bytes], bytes_max: int) -> None:
+        self._stream = cast("io.RawIOBase", stream)
+        self._left = bytes_max
+
+    def readable(self) -> bool:
+        """Whether it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - the type of a buffer
+        """Read the next part."""
+        try:
+            count = self._stream.readinto(buffer) or 0
+        except ClientDisconnected as error:
+            if isinstance(error.__context__, TimeoutError):
+                raise RequestTimeout from error
+            raise
+        except TimeoutError as error:  # in chunks
+            raise RequestTimeout from error
+        except (OSError, ValueError) as error:  # of werkzeug: chunks that are none, or cut short
+            raise BadRequest from error
+        self._left -= count
+        if self._left < 0:
+            raise RequestEntityTooLarge
+        return count
+
+
+def _read_body(request: Request, bytes_max: int) -> io.BufferedReader:
     if (request.content_length or 0) > bytes_max:
         raise RequestEntityTooLarge
+    return io.BufferedReader(_LimitedBody(request.stream, bytes_max))
+
+
+def _content(request: Request, bytes_max: int = REQUEST_BYTES_MAX) -> bytes:
+    return _read_body(request, bytes_max).read()
+
+
+def _parse(content: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.convert(_DECODER.decode(request.get_data()), kind)
+        return msgspec.convert(_DECODER.decode(content), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"the body is not as openapi.json has it: {error}"
         raise SimulatorError(msg) from error

@@ -291,7 +291,9 @@ class Simulator:
             conductor,
             self._setup(),
         )
-        server = http_server.serve(control_listener, control.Control(parts), "control")
+        server = http_server.serve(
+            control_listener, control.Control(parts), "control", http_server.JsonRequestHandler
+        )
         stack.push_async_callback(asyncio.to_thread, server.shutdown)
         await in_thread(children.moto.ready)
         # Moto has the file open by now; unlinked, it leaves nothing behind even after SIGKILL.

@@ -186,7 +186,8 @@ class Board:
         """
         kind = FAULTS.get(request.type)
         if kind is None:
-            msg = f"no fault is called {request.type!r}; there are: {', '.join(FAULTS)}"
+            shown = request.type[:NAME_CHARS_MAX]
+            msg = f"no fault is called {shown!r}; there are: {', '.join(FAULTS)}"
             raise SimulatorError(msg)
         name = request.name or request.type
         seed = self._seed << 32 | zlib.crc32(name.encode("utf-8", "surrogatepass"))
@@ -285,7 +286,8 @@ class Board:
     def _find(self, name: str) -> _Switch:
         switch = self._switches.get(name)
         if switch is None:
-            msg = f"no fault called {name!r} is on; on are: {', '.join(self._switches) or 'none'}"
+            known = ", ".join(self._switches) or "none"
+            msg = f"no fault called {name[:NAME_CHARS_MAX]!r} is on; on are: {known}"
             raise NotFoundError(msg)
         return switch
 

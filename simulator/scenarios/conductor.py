@@ -116,7 +116,7 @@ class Conductor:
         scenario = self._scenarios.get(name)
         if scenario is None:
             names = ", ".join(self._scenarios) or "none"
-            msg = f"no scenario is called {name!r}; there are: {names}"
+            msg = f"no scenario is called {name[:80]!r}; there are: {names}"
             raise NotFoundError(msg)
         return self.play(scenario, seed, speed)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from simulator.acceptance import NewEvent, PutBatch, accepted_part, batches
-from simulator.errors import SimulatorError
+from simulator.errors import ConflictError, SimulatorError
 from simulator.oracle.ledger import Ledger
 from simulator.workload.workload import Workload
 
@@ -96,13 +96,13 @@ class Writer:
         """Queue events to be written besides the workload.
 
         Raises:
-            SimulatorError: Too many bursts are waiting.
+            ConflictError: Too many bursts are waiting.
         """
         try:
             self._extras.put_nowait(compose)
         except queue.Full:
             msg = f"{EXTRAS_MAX} bursts are waiting to be written: try again in a few seconds"
-            raise SimulatorError(msg) from None
+            raise ConflictError(msg) from None
         self._wake.set()
 
     def stop(self, within_s: float = 5.0) -> None:

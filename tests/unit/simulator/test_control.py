@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +15,9 @@ from werkzeug.test import Client, TestResponse
 from simulator import control
 from simulator.control import Control, Parts
 from simulator.faults.board import FAULTS
+from simulator.network import http_server
 from simulator.network.cable import listen
-from simulator.network.http_server import serve
+from simulator.network.http_server import JsonRequestHandler, serve
 from tests.support.simulator.simulator_parts import make_parts
 from tests.support.simulator.viewer_records import faithful, record
 
@@ -97,7 +101,7 @@ def test_a_malformed_wait_is_refused(client: Client, query: str) -> None:
 def test_waiting_requests_are_bounded(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "WAITING_MAX", 0)
     control_app = Control(parts)
-    error = said(Client(control_app).get("/simulator/changes"), 400)["error"]
+    error = said(Client(control_app).get("/simulator/changes"), 409)["error"]
     assert "others wait for changes already" in error
 
 
@@ -246,14 +250,141 @@ def test_the_workload_is_paused_and_resumed(client: Client, parts: Parts) -> Non
 
 
 def test_it_is_served_over_http(parts: Parts) -> None:
-    with listen(0) as listener:
-        port = listener.getsockname()[1]
-        server = serve(listener, Control(parts), "control")
-    try:
+    with served(parts) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
         lines = record(faithful(list(parts.ledger.events())))
         connection.request("POST", "/simulator/verdict", "\n".join(lines))
         assert json.loads(connection.getresponse().read())["clean"] is True
         connection.close()
+
+
+@contextlib.contextmanager
+def served(parts: Parts) -> Iterator[int]:
+    """Serve the control API as the simulator does; gives the port."""
+    with listen(0) as listener:
+        port = listener.getsockname()[1]
+        server = serve(listener, Control(parts), "control", JsonRequestHandler)
+    try:
+        yield port
     finally:
         server.shutdown()
+
+
+def exchange(port: int, request: bytes, *, ends: bool = False) -> tuple[int, Any]:
+    """Send bytes, and return status and JSON of the response; ``ends`` closes the sending side."""
+    with socket.create_connection(("127.0.0.1", port), timeout=240) as connection:
+        connection.sendall(request)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.getheader("Content-Type") == "application/json"
+        return response.status, json.loads(response.read())
+
+
+POST_RUNNING = b"POST /simulator/workload HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "says"),
+    [
+        (b"\x16\x03\x01\r\n\r\n", 400, "bad request"),
+        (b"GET /simulator/seed HTTP/2.0\r\n\r\n", 505, "invalid http version"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414, "too long"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n", 431, "too many headers"),
+        (POST_RUNNING + CHUNKED + b'11\r\n{"running": true}\r\n0\r\n\r\n', 200, ""),
+        (POST_RUNNING + CHUNKED + b"zz\r\n", 400, "bad request"),
+        (POST_RUNNING + CHUNKED + b"-1\r\n", 400, "bad request"),
+        (POST_RUNNING + CHUNKED + b"11\r\n{", 400, "bad request"),
+        (
+            POST_RUNNING + CHUNKED + b"20000\r\n" + b" " * 0x20000 + b"\r\n0\r\n\r\n",
+            413,
+            "too large",
+        ),
+        (POST_RUNNING + b"Content-Length: 17\r\n\r\n{", 400, "bad request"),
+        (POST_RUNNING + b"Content-Length: 99999999999\r\n\r\n", 413, "too large"),
+        (
+            b"POST /simulator/verdict HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"zz\r\n",
+            400,
+            "bad request",
+        ),
+        (b"GET /simulator/seed HTTP/1.1\r\nHost: [\r\n\r\n", 403, "only programs"),
+        (b"GET /simulator/seed HTTP/1.1\r\nHost: ::1]\r\n\r\n", 403, "only programs"),
+        (b"GET /simulator/seed HTTP/1.1\r\nHost: a@localhost\r\n\r\n", 403, "only programs"),
+        (
+            b"GET /simulator/seed HTTP/1.1\r\nHost: localhost:1\r\nHost: x\r\n\r\n",
+            403,
+            "only programs",
+        ),
+    ],
+    ids=lambda one: repr(one)[:40],
+)
+def test_odd_requests_are_answered_in_json(
+    parts: Parts, request_: bytes, status: int, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(parts) as port:
+        told, answer = exchange(port, request_, ends=True)
+    assert told == status, answer
+    assert says in answer.get("error", "").lower()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_body_in_chunks_counts_where_it_may_be_left_out(parts: Parts) -> None:
+    head = b"POST /simulator/scenarios/cable HTTP/1.1\r\nHost: localhost\r\n"
+    with served(parts) as port:
+        status, answer = exchange(port, head + CHUNKED + b'b\r\n{"seed":-1}\r\n0\r\n\r\n')
+        assert (status, "seed" in answer["error"]) == (400, True)
+        status, answer = exchange(port, head + CHUNKED + b'a\r\n{"seed":9}\r\n0\r\n\r\n')
+        assert (status, answer["seed"]) == (200, 9)
+
+
+def test_a_client_that_stops_in_mid_request_is_dropped(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(http_server, "REQUEST_S", 0.01)
+    with served(parts) as port:
+        status, answer = exchange(port, POST_RUNNING + b"Content-Length: 17\r\n\r\n{")
+        assert (status, answer["error"]) == (408, "post /simulator/workload: request timeout")
+        with socket.create_connection(("127.0.0.1", port), timeout=240) as connection:
+            connection.sendall(b"GET /simul")
+            assert connection.recv(1) == b""
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("path", [one.rule for one in control._URLS.iter_rules()])
+def test_head_changes_nothing_and_is_answered_as_get(client: Client, path: str) -> None:
+    said(switch(client, {"type": "disconnect"}))
+    path = path.replace("<name>", "disconnect").replace("<int:pid>", "1")
+    response = client.head(path)
+    assert response.status_code == client.get(path).status_code
+    assert response.get_data() == b""
+    assert [one["name"] for one in said(client.get("/simulator/faults"))] == ["disconnect"]
+
+
+def test_an_unexpected_error_is_json_too(
+    client: Client, parts: Parts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        msg = "x"
+        raise KeyError(msg)
+
+    monkeypatch.setattr(parts.board, "describe_all", fail)
+    assert "unexpected error: KeyError: 'x'" in said(client.get("/simulator/faults"), 500)["error"]
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_number_that_is_given_twice_is_refused(client: Client) -> None:
+    answer = said(client.get("/simulator/changes?after=0&after=1"), 400)
+    assert answer == {"error": "after is given 2 times: give it once"}
+
+
+@pytest.mark.parametrize("path", ["/simulator/faults/", "/simulator/scenarios/", "/"])
+def test_a_refusal_does_not_repeat_all_of_a_long_name(client: Client, path: str) -> None:
+    answer = client.open(path + "a" * 30_000, method="POST" if "scenarios" in path else "GET")
+    assert len(said(answer, 404)["error"]) < 1_000
+
+
+def test_a_fault_of_a_moment_is_over_when_the_answer_comes(client: Client) -> None:
+    assert said(switch(client, {"type": "group_recreated"}))["on"] is False
+    said(client.get("/simulator/faults/group_recreated"), 404)
