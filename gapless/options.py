@@ -23,6 +23,7 @@ from common.patterns import compile_pattern
 from common.times import iso, parse_duration, parse_time, parse_zone
 from gapless.aws import AwsChoice, choices_of
 from gapless.extras import require_extra
+from gapless.settings import SettingType
 from gapless.targets import completion
 from gapless.targets.grammar import GroupTarget, PatternTarget, parse_target
 from wire.limits import PATTERN_CHARS_MAX
@@ -46,7 +47,7 @@ GroupPattern = str | GroupTarget | PatternTarget
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-class ParsedType(click.ParamType[Any]):
+class ParsedType(SettingType):
     """An argument type made of a parser, whose ValueError becomes a usage error."""
 
     envvar_list_splitter = "\n"

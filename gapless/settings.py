@@ -24,9 +24,14 @@ import click
 
 from common.errors import UsageError
 from common.files import read_regular
-from gapless.options import ParsedType
 
 CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
+
+
+class SettingType(click.ParamType[Any]):
+    """A type of options whose values are text in the settings file, or of ``toml_types``."""
+
+    toml_types: tuple[type, ...] = ()
 
 
 def add_variables(command: click.Command) -> None:
@@ -156,7 +161,7 @@ def _checked_one(option: click.Option, value: Any, where: str) -> Any:  # noqa: 
     if option.is_flag or isinstance(kind, click.Path):
         return value  # A file that is missing does not matter if a flag names another.
     text = value.isoformat() if isinstance(value, date | time) else value
-    given = str(text) if isinstance(kind, ParsedType) else text
+    given = str(text) if isinstance(kind, SettingType) else text
     try:
         kind.convert(given, None, None)
     except click.BadParameter as error:
@@ -174,7 +179,7 @@ def _takes(option: click.Option) -> tuple[str, tuple[type, ...]]:
         return "a number", (int, float)
     if isinstance(kind, click.types.IntParamType):
         return "a whole number", (int,)
-    more = kind.toml_types if isinstance(kind, ParsedType) else ()
+    more = kind.toml_types if isinstance(kind, SettingType) else ()
     return "a text in quotes", (str, *more)
 
 

@@ -310,9 +310,8 @@ class Control:
 
 def _refusal(request: Request, error: HTTPException | SimulatorError) -> Response:
     if isinstance(error, SimulatorError):
-        statuses = {NotFoundError: 404, ConflictError: 409}
-        status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
-        return _json({"error": str(error)}, status)
+        status = 409 if isinstance(error, ConflictError) else 400
+        return _json({"error": str(error)}, 404 if isinstance(error, NotFoundError) else status)
     path = request.path[:_PATH_CHARS_SHOWN]
     refusal = _json({"error": f"{request.method} {path}: {error.name}".lower()}, error.code or 500)
     if isinstance(error, MethodNotAllowed):  # RFC 9110, 15.5.6

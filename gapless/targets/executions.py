@@ -126,7 +126,7 @@ def check_filter(given: StreamFilter, streams: Collection[str], where: str) -> C
         _message("log stream", one, streams, where) for one in given.streams if one not in streams
     ]
     unmatched += [
-        f"no log stream of {where} begins with {one[:80]!r} yet"
+        f"no log stream of {where} begins with {one[:80]!r} yet: {_listing('streams', where)}"
         for one in given.prefixes
         if not any(stream.startswith(one) for stream in streams)
     ]
@@ -136,5 +136,10 @@ def check_filter(given: StreamFilter, streams: Collection[str], where: str) -> C
 
 def _message(what: str, name: str, known: Collection[str], where: str) -> str:
     close = get_close_matches(name, sorted(known), n=1)
-    hint = f": did you mean {close[0]}?" if close else ""
-    return f"no {what} {name[:120]!r} in {where} yet{hint}"
+    listing = _listing("executions" if what == "execution" else "streams", where)
+    hint = f"did you mean {close[0]}?" if close else listing
+    return f"no {what} {name[:120]!r} in {where} yet: {hint}"
+
+
+def _listing(command: str, where: str) -> str:
+    return f"'gapless {command} {'LOG-GROUP' if ', ' in where else where}' lists those there are"

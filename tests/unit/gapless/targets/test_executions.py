@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UsageError
-from gapless.targets.executions import id_of_stream, resolve_execution
+from gapless.targets.executions import StreamFilter, check_filter, id_of_stream, resolve_execution
 from wire.query import belongs_to_execution
 
 TASK = "0f9de17a6465404e8b1b2356dc13c2f8"
@@ -46,3 +46,32 @@ def test_the_whole_id_of_a_stream_selects_it(streams: list[str], number: int) ->
     if number < len(streams):
         stream = streams[number]
         assert belongs_to_execution(stream, resolve_execution(id_of_stream(stream), streams))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (
+            StreamFilter(("zzzz",), (), ()),
+            "no execution 'zzzz' in /g yet: 'gapless executions /g' lists those there are",
+        ),
+        (StreamFilter(("job-3",), (), ()), "no execution 'job-3' in /g yet: did you mean job-1?"),
+        (
+            StreamFilter((), ("zzzz",), ()),
+            "no log stream 'zzzz' in /g yet: 'gapless streams /g' lists those there are",
+        ),
+        (
+            StreamFilter((), (), ("zz",)),
+            "no log stream of /g begins with 'zz' yet: 'gapless streams /g' lists those there are",
+        ),
+    ],
+)
+def test_what_matches_nothing_is_reported_with_a_remedy(wanted: StreamFilter, says: str) -> None:
+    checked = check_filter(wanted, STREAMS, "/g")
+    assert checked.unmatched == (says,)
+    assert checked.matches_nothing
+
+
+def test_the_remedy_for_several_log_groups_names_none() -> None:
+    (message,) = check_filter(StreamFilter(("zzzz",), (), ()), STREAMS, "/g, /h").unmatched
+    assert message.endswith("in /g, /h yet: 'gapless executions LOG-GROUP' lists those there are")
