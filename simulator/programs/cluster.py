@@ -249,7 +249,7 @@ class Cluster:
         async with self._turn:
             if self._engine_down is not None:
                 msg = f"another fault has PostgreSQL already: heal {self._engine_down} first"
-                raise SimulatorError(msg)
+                raise ConflictError(msg)
             self._engine_down = owner
             await in_thread(act)
 
