@@ -22,7 +22,7 @@ from common.errors import GaplessError, MissingExtraError
 from common.http import request
 from common.locks import hold_temporary
 from common.processes import ChildProcess
-from simulator.errors import SimulatorError
+from simulator.errors import ConflictError, SimulatorError
 from simulator.programs.forwarder import ForwarderProcess
 from simulator.programs.postgres import ReplicatedServer
 from simulator.programs.remover import PAUSED
