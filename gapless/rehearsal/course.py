@@ -210,7 +210,8 @@ def joined_courses(
 
 def fault_lanes(log: Mapping[str, Any], started_ms: int) -> list[FaultLane]:
     """Return the faults of a fault log that were in force, in the order in which they began."""
-    lanes: dict[str, FaultLane] = {}
+    lanes: list[FaultLane] = []
+    newest: dict[str, FaultLane] = {}
     requests: dict[str, Mapping[str, Any]] = {}
     for one in log["entries"]:
         name, at_ms = one["name"], one["at_ms"] - started_ms
@@ -218,14 +219,23 @@ def fault_lanes(log: Mapping[str, Any], started_ms: int) -> list[FaultLane]:
             requests[name] = one["request"]
         elif one["event"] == "began":
             given = requests.get(name, {})
-            if name not in lanes:
-                attributes, toxicity = dict(given.get("attributes", {})), given.get("toxicity")
-                lanes[name] = FaultLane(name, one["type"], attributes, toxicity, [])
-            lanes[name].spans.append(Span(at_ms))
-        elif one["event"] == "ended" and name in lanes and lanes[name].spans[-1].to_ms is None:
-            begun = lanes[name].spans.pop()
-            lanes[name].spans.append(Span(begun.from_ms, at_ms))
-    return sorted(lanes.values(), key=lambda one: one.began_ms)
+            attributes, toxicity = dict(given.get("attributes", {})), given.get("toxicity")
+            begun = FaultLane(name, one["type"], attributes, toxicity, [])
+            lane = newest.get(name)
+            # Another fault may take over a name, and the same one other attributes.
+            if lane is None or _identity(lane) != _identity(begun):
+                lane = newest[name] = begun
+                lanes.append(lane)
+            lane.spans.append(Span(at_ms))
+        elif one["event"] == "ended" and name in newest and newest[name].spans[-1].to_ms is None:
+            span = newest[name].spans.pop()
+            newest[name].spans.append(Span(span.from_ms, at_ms))
+    return sorted(lanes, key=lambda one: one.began_ms)
+
+
+def _identity(lane: FaultLane) -> tuple[object, ...]:
+    """What tells a fault from another one under its name."""
+    return (lane.name, lane.type, lane.attributes, lane.toxicity)
 
 
 def spoken(steps: Iterable[Mapping[str, Any]]) -> list[Says]:

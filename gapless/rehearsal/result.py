@@ -105,7 +105,8 @@ def newest_marks(record: bytes) -> list[dict[str, Any]]:
 def line(one: RehearsalResult) -> str:
     """Format one run as a line."""
     head = f"{'clean ' if one.ok else 'FAILED'} {one.scenario:<20} seed {one.seed:<4}"
-    wrong = [one.error] if one.error else [*one.unsafe, *findings(one.verdict, WRONG), *one.unmet]
+    found = dict.fromkeys([*one.unsafe, *findings(one.verdict, WRONG), *one.unmet])
+    wrong = [one.error] if one.error else list(found)
     if one.converged_ms is None and not one.error:
         wrong.append(f"not converged within {one.bound_ms / 1_000:.0f} s")
     if one.ok:

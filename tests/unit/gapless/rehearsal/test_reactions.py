@@ -146,6 +146,25 @@ def test_turns_of_a_fault_are_spans() -> None:
     assert lanes[0].ended_ms is None
 
 
+def test_a_fault_that_takes_over_a_name_has_a_lane_of_its_own() -> None:
+    entries: list[dict[str, object]] = []
+    for at_ms, kind, attributes in ((0, "latency", 5), (10, "latency", 9), (20, "bandwidth", 9)):
+        common = {"at_ms": at_ms, "name": "x", "type": kind}
+        request = {"type": kind, "attributes": {"n": attributes}}
+        entries.append({**common, "event": "requested", "request": request})
+        entries.append({**common, "event": "began"})
+        entries.append({**common, "event": "ended", "at_ms": at_ms + 10})
+    assert fault_lanes({"entries": entries}, 0) == [
+        FaultLane("x", "latency", {"n": 5}, None, [Span(0, 10)]),
+        FaultLane("x", "latency", {"n": 9}, None, [Span(10, 20)]),
+        FaultLane("x", "bandwidth", {"n": 9}, None, [Span(20, 30)]),
+    ]
+
+
+def test_nothing_allowed_to_be_lost_is_left_to_the_verdict() -> None:
+    assert unmet(Expectations(), Course(), [], {"lost": 2}) == []
+
+
 def test_killed_viewers_leave_a_stretch_in_which_none_runs() -> None:
     first = ViewerCourse(states=[StateChange(-5, "live")], seconds=[Second(0, 4)])
     second = ViewerCourse(states=[StateChange(40, "live")], seconds=[Second(1, 5)])
