@@ -21,6 +21,9 @@ SECONDS_MAX: Final = 3_600
 CHANGES_MAX: Final = 10_000
 """Newest changes of each kind; marks that advance every second fill them in hours."""
 
+ERAS_MAX: Final = 20
+"""Newest eras whose arrivals are kept: every rebase begins one, with seqs of its own."""
+
 ARRIVALS_MAX: Final = 50_000
 """Newest batches whose arrival is kept: an hour and more of a busy demonstration."""
 
@@ -51,15 +54,19 @@ class Course:
         verified: The newest changes of T, the time through which everything is verified, as
             (moment, T); None: nothing is.
         upstream: The newest changes of CloudWatch's state, as (moment, state or code, reason).
+        details: The newest changes of the words beside the state, as (moment, words).
+        altered: The newest changes of the number of altered lines, as (moment, number).
     """
 
     def __init__(self) -> None:
         self.seconds: deque[Second] = deque(maxlen=SECONDS_MAX)
         self.verified: deque[tuple[int, int | None]] = deque(maxlen=CHANGES_MAX)
         self.upstream: deque[tuple[int, str, str]] = deque(maxlen=CHANGES_MAX)
+        self.details: deque[tuple[int, str]] = deque(maxlen=CHANGES_MAX)
+        self.altered: deque[tuple[int, int]] = deque(maxlen=CHANGES_MAX)
         self._since_ms: int | None = None
-        self._arrivals: list[tuple[int, int, int]] = []
-        """First and last seq of a batch, ascending, and when it arrived."""
+        self._arrivals: dict[int, list[tuple[int, int, int]]] = {}
+        """For each era, first and last seq of a batch, ascending, and when it arrived."""
 
     def count_lines(self, lines: Sequence[Line], now_ms: int) -> None:
         """Count lines that have just arrived.
@@ -84,20 +91,26 @@ class Course:
 
     def arrived_ms(self, line: Line) -> int | None:
         """When a line arrived; None where that is not known, as for most of the history."""
-        at = bisect_left(self._arrivals, line.seq, key=itemgetter(1))
-        if at == len(self._arrivals):
+        arrivals = self._arrivals.get(line.era, [])
+        at = bisect_left(arrivals, line.seq, key=itemgetter(1))
+        if at == len(arrivals):
             return None
-        first, _, at_ms = self._arrivals[at]
+        first, _, at_ms = arrivals[at]
         return at_ms if first <= line.seq else None
 
     def _note_arrival(self, lines: Sequence[Line], now_ms: int) -> None:
         """Note when seqs arrived, as long as they ascend: history comes newest first."""
-        seqs = [line.seq for line in lines]
-        if not seqs or (self._arrivals and min(seqs) <= self._arrivals[-1][1]):
+        if not lines:
             return
-        self._arrivals.append((min(seqs), max(seqs), now_ms))
-        if len(self._arrivals) >= 2 * ARRIVALS_MAX:
-            del self._arrivals[:ARRIVALS_MAX]
+        seqs = [line.seq for line in lines]
+        arrivals = self._arrivals.setdefault(lines[0].era, [])
+        if len(self._arrivals) > ERAS_MAX:
+            del self._arrivals[min(self._arrivals)]
+        if arrivals and min(seqs) <= arrivals[-1][1]:
+            return
+        arrivals.append((min(seqs), max(seqs), now_ms))
+        if len(arrivals) >= 2 * ARRIVALS_MAX:
+            del arrivals[:ARRIVALS_MAX]
 
     def _accepted_ms(self, line: Line, now_ms: int) -> int:
         """When CloudWatch accepted an event, as far as it is known; ``now_ms``: it is not.
@@ -122,6 +135,18 @@ class Course:
         if state != last:
             self.upstream.append((now_ms, state, reason))
 
+    def note_detail(self, detail: str, now_ms: int) -> None:
+        """Note the words beside the state now: the last failure while it reconnects."""
+        last = self.details[-1][1] if self.details else ""
+        if detail != last:
+            self.details.append((now_ms, detail))
+
+    def note_altered(self, lines: int, now_ms: int) -> None:
+        """Note how many lines have another text at CloudWatch now."""
+        last = self.altered[-1][1] if self.altered else 0
+        if lines != last:
+            self.altered.append((now_ms, lines))
+
     def entries(self, target: int) -> list[dict[str, Any]]:
         """Return the entries of the record."""
         found: list[dict[str, Any]] = [
@@ -143,5 +168,13 @@ class Course:
         found += [
             {"type": "upstream", "target": target, "at": at_ms, "state": state, "reason": reason}
             for at_ms, state, reason in self.upstream
+        ]
+        found += [
+            {"type": "detail", "target": target, "at": at_ms, "detail": detail}
+            for at_ms, detail in self.details
+        ]
+        found += [
+            {"type": "altered_lines", "target": target, "at": at_ms, "count": count}
+            for at_ms, count in self.altered
         ]
         return found

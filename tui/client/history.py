@@ -225,6 +225,7 @@ class TargetHistory:
 
     def _record_state(self, now_ms: int) -> None:
         """Record a change of state, except between live and quiet."""
+        self.course.note_detail(self.detail, now_ms)
         state = self.state(now_ms)
         if state == "quiet":
             state = "live"
@@ -236,6 +237,7 @@ class TargetHistory:
     def _record_course(self, now_ms: int) -> None:
         session = self._session
         self.course.note_verified(session.holdings.proof.complete_through, now_ms)
+        self.course.note_altered(session.altered.count, now_ms)
         upstream = session.report.upstream
         if session.is_welcomed and upstream is not None:
             self.course.note_upstream(upstream.code or upstream.state, upstream.reason, now_ms)

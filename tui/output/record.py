@@ -4,8 +4,9 @@ The lines are ``record`` first, then ``event`` in display order, ``mark``, ``con
 that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in the state
 ``unproved``), ``lost``, ``altered`` (the text that CloudWatch now returns for an event),
 ``evicted``, ``state``, ``second`` (the lines that arrived in it, and their longest lag),
-``verified`` (through when, each time that changed), ``upstream`` (CloudWatch's state), ``outage``,
-``rule`` (a rule between the lines as it came or changed, for a replay), and ``status`` last.
+``verified`` (through when, each time that changed), ``upstream`` (CloudWatch's state), ``detail``
+(the words beside the state), ``altered_lines`` (how many lines were altered), ``outage``, ``rule``
+(a rule between the lines as it came or changed, for a replay), and ``status`` last.
 Events and marks are ``confirmed`` if they belong to the present epoch's chain: only their seqs can
 be compared. Events have ``arrived``, the time at which they came, where that is known.
 
@@ -94,6 +95,7 @@ def event_entry(engine: Engine, line: Line) -> dict[str, Any]:
         "target": line.target,
         **event_fields(line, engine.groups[line.target]),
         "late": line.late_ms > 0,
+        **({"late_ms": line.late_ms} if line.late_ms > 0 else {}),
         "confirmed": engine.timeline.is_confirmed(line),
         **({} if arrived_ms is None else {"arrived": arrived_ms}),
     }

@@ -94,8 +94,13 @@ _STALE_MS: Final = 30_000
 """Age from which the verified time is shown with its age; marks arrive every ten seconds."""
 
 
-def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list[Chunk]:
-    """The state of the connection: a badge, and details."""
+def connection(
+    status: Status, now_ms: int, *, ascii_only: bool = False, is_recorded: bool = False
+) -> list[Chunk]:
+    """The state of the connection: a badge, and details.
+
+    ``is_recorded``: it is that of a record, which does not contain attempts and waits.
+    """
     state = status.state
     glyph, role = _BADGES[state]
     word = STATE_LABELS[state].upper()
@@ -114,7 +119,8 @@ def connection(status: Status, now_ms: int, *, ascii_only: bool = False) -> list
     mark = "" if ascii_only else f"{glyph} "
     chunks = [chunk(f" {mark}{word} ", role)]
     affected = [target for target in counted if target.state == state]
-    detail = _detail(affected, now_ms) if affected else ""
+    has_detail = affected and not (is_recorded and state == "reconnecting")
+    detail = _detail(affected, now_ms) if has_detail else ""
     if len(counted) > 1 and affected:
         detail = f"{len(affected)} of {len(counted)} {detail}".rstrip()
     if detail:

@@ -6,17 +6,19 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, TypeVar, cast
 
+from tui.client.history import QUIET_MS
 from tui.client.status import (
     STATE_ORDER,
     ConnectionOutage,
     GapStatus,
     LostRange,
+    StateChange,
     Status,
     TargetState,
     TargetStatus,
     UnequalRange,
 )
-from tui.lines.rows import Rule, time_key
+from tui.lines.rows import Rule
 from tui.lines.timeline import Timeline
 from tui.replay.recording import RecordedTarget, Recording
 from tui.replay.tape import Tape
@@ -46,15 +48,15 @@ def status_at(recording: Recording, timeline: Timeline, at_ms: int) -> Status:
     )
     known = [one.complete_through_ms for one in targets if one.complete_through_ms is not None]
     through = min(known) if known and len(known) == len(targets) else None
+    is_record = recording.kind == "record"
     volume = tape.by_second(at_ms, VOLUME_S)
     lags = [one.lag_ms for one in targets if one.lag_ms is not None]
-    altered = sum(text.timestamp <= at_ms for text in recording.altered.values())
     return Status(
         at_ms=at_ms,
         targets=targets,
         state=min((one.state for one in targets), key=STATE_ORDER.index, default="ended"),
         complete_through_ms=through,
-        provisional=_provisional(timeline, through) if recording.kind == "record" else 0,
+        provisional=sum(one.provisional for one in targets) if is_record else 0,
         missing=sum(one.missing for target in targets for one in target.unequal),
         gaps=tuple(gap for one in targets for gap in one.gaps),
         lost=tuple(lost for one in targets for lost in one.lost),
@@ -70,14 +72,16 @@ def status_at(recording: Recording, timeline: Timeline, at_ms: int) -> Status:
         late=sum(one.late for one in targets),
         repaired=sum(one.repaired for one in targets),
         unconfirmed=sum(one.unconfirmed for one in targets),
-        altered=altered,
+        altered=_altered(recording, at_ms),
     )
 
 
-def _provisional(timeline: Timeline, through: int | None) -> int:
-    if through is None:
-        return timeline.lines
-    return len(timeline) - timeline.index_of(time_key(through + 1))
+def _altered(recording: Recording, at_ms: int) -> int:
+    """Number of lines that had another text at CloudWatch."""
+    if not any(one.altered for one in recording.targets):  # a record of an earlier version
+        return sum(text.timestamp <= at_ms for text in recording.altered.values())
+    found = [_until(one.altered, [at for at, _ in one.altered], at_ms) for one in recording.targets]
+    return sum(changes[-1][1] for changes in found if changes)
 
 
 def _target_status(
@@ -91,7 +95,11 @@ def _target_status(
     connections = _until(target.connections, [one.at_ms for one in target.connections], at_ms)
     own = [one for one in rules if one.target == number]
     state: TargetState = states[-1].state if states else "ended"
-    _, code, reason = upstream[-1] if upstream else (0, "", "")
+    if state == "live" and at_ms - (tape.last_line_ms(number, at_ms) or 0) > QUIET_MS:
+        state = "quiet"  # records do not have that change
+    through = verified[-1][1] if verified else None
+    # Only changes are recorded, from ok.
+    _, code, reason = upstream[-1] if upstream else (0, "ok" if connections else "", "")
     is_named = code in _UPSTREAM
     lag = seconds[-1].lag_ms if seconds and at_ms - seconds[-1].at_ms < RATE_S * 1_000 else None
     unequal = tuple(_unequal(number, one) for one in own if one.kind == "unequal" and _is_open(one))
@@ -103,7 +111,7 @@ def _target_status(
         pattern=target.pattern,
         state=state,
         state_since_ms=states[-1].at_ms if states else at_ms,
-        detail=states[-1].detail if states else "",
+        detail=_detail(target, states, at_ms),
         attempt=0,
         retry_at_ms=None,
         progress=None,
@@ -112,8 +120,8 @@ def _target_status(
         head_seq=None,
         generation=len(connections),
         since_ms=target.since_ms,
-        complete_through_ms=verified[-1][1] if verified else None,
-        provisional=0,
+        complete_through_ms=through,
+        provisional=tape.newer(number, through, at_ms),
         missing=sum(one.missing for one in unequal),
         unequal=unequal,
         gaps=tuple(_gap(number, one) for one in own if one.kind == "gap"),
@@ -142,6 +150,14 @@ def _target_status(
         upstream_code="" if is_named else code,
         upstream_reason="" if is_named else reason,
     )
+
+
+def _detail(target: RecordedTarget, states: Sequence[StateChange], at_ms: int) -> str:
+    """The words beside the state; records of earlier versions have only those of its beginning."""
+    if not target.details:
+        return states[-1].detail if states else ""
+    details = _until(target.details, [one for one, _ in target.details], at_ms)
+    return details[-1][1] if details else ""
 
 
 def _outages(target: RecordedTarget, at_ms: int) -> tuple[ConnectionOutage, ...]:

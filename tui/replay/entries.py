@@ -57,6 +57,7 @@ class Event(Entry, tag="event"):
     ingestion_time: Time | None = None
     origin: Origin = "live"
     late: bool = False
+    late_ms: Count = 0
     confirmed: bool = True
     arrived: Time | None = None
 
@@ -100,6 +101,22 @@ class Upstream(Entry, tag="upstream"):
     state: str
     target: Number = 0
     reason: str = ""
+
+
+class Detail(Entry, tag="detail"):
+    """A change of the words beside the state."""
+
+    at: Time
+    detail: str
+    target: Number = 0
+
+
+class AlteredLines(Entry, tag="altered_lines"):
+    """A change of the number of altered lines."""
+
+    at: Time
+    count: Count
+    target: Number = 0
 
 
 class SecondEntry(Entry, tag="second"):
@@ -202,8 +219,8 @@ class Ending(Entry, tag="status"):
 
 
 KnownEntry = (
-    Header | Event | RuleChange | State | Verified | Upstream | SecondEntry | Mark | Connection
-    | Outage | Gap | Lost | Altered | Evicted | Ending
+    Header | Event | RuleChange | State | Verified | Upstream | Detail | AlteredLines | SecondEntry
+    | Mark | Connection | Outage | Gap | Lost | Altered | Evicted | Ending
 )  # fmt: skip
 
 _decoder = msgspec.json.Decoder(KnownEntry)

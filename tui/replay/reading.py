@@ -231,6 +231,7 @@ class RecordReader:
         self._is_whole = False
         self._last_ms = 0
         self._moments: list[int] = []
+        self._rebased: dict[int, int] = {}
 
     def take(self, lines: Sequence[bytes]) -> Steps:
         """Read the next lines; the times of lines whose arrival is estimated are provisional."""
@@ -260,7 +261,7 @@ class RecordReader:
         began_ms = self.began_ms
         if not self._has_rules:
             self._steps += [(max(began_ms, at_ms), row) for at_ms, row in self._derived]
-        self._steps += [(self._estimate(line), line) for line in self._unplaced]
+        self._steps += [step for line in self._unplaced for step in self._placed(line)]
         self._steps = [step for one in self._steps for step in self._with_rebase(one)]
         tape = Tape([(max(began_ms, at_ms), row) for at_ms, row in self._steps])
         self._steps, self._unplaced = [], []
@@ -286,7 +287,7 @@ class RecordReader:
         """When a line came at the earliest: as CloudWatch accepted it, or after an outage."""
         at_ms = line.ingestion_time or line.timestamp
         if line.origin == "backfill":
-            return self.began_ms or at_ms
+            return max(self.began_ms or 0, at_ms)
         target = self._target(line.target)
         if line.origin == "repair":
             scans = [one.scanned_at_ms for one in target.marks if one.scanned_at_ms >= at_ms]
@@ -296,19 +297,36 @@ class RecordReader:
                 return outage.ended_ms
         return at_ms
 
+    def _placed(self, line: Line) -> Steps:
+        """Estimate when a line came.
+
+        One that came as history, though CloudWatch accepted it after the beginning, had come live:
+        it was sent again when its target was rebased.
+        """
+        at_ms = self._estimate(line)
+        rebased_ms = self._rebased_after(line.target, at_ms)
+        if line.origin != "backfill" or at_ms <= (self.began_ms or 0) or rebased_ms is None:
+            return [(at_ms, line)]
+        return [(at_ms, msgspec.structs.replace(line, origin="live")), (rebased_ms, line)]
+
     def _with_rebase(self, step: tuple[int, Row]) -> Steps:
         """Show a line that is unconfirmed in the end as confirmed until its target was rebased."""
         at_ms, row = step
         if isinstance(row, Rule) or row.era >= 0:
             return [step]
-        times = [
-            one.at_ms
-            for one in self._target(row.target).connections
-            if one.outcome == "rebased" and one.at_ms > at_ms
-        ]
-        if not times:
+        rebased_ms = self._rebased_after(row.target, at_ms)
+        if rebased_ms is None:
             return [step]
-        return [(at_ms, msgspec.structs.replace(row, era=0)), (times[-1], row)]
+        return [(at_ms, msgspec.structs.replace(row, era=0)), (rebased_ms, row)]
+
+    def _rebased_after(self, number: int, at_ms: int) -> int | None:
+        """When a target was rebased last; None if that was not after a moment."""
+        if number not in self._rebased:
+            connections = self._target(number).connections
+            times = [one.at_ms for one in connections if one.outcome == "rebased"]
+            self._rebased[number] = max(times, default=-1)
+        last_ms = self._rebased[number]
+        return last_ms if last_ms > at_ms else None
 
     def _target(self, number: int) -> RecordedTarget:
         while len(self.targets) <= number:
@@ -364,7 +382,7 @@ class RecordReader:
 
     def _take_event(self, event: entries.Event) -> None:
         ingested = event.ingestion_time
-        late_ms = max(1, (ingested or 0) - event.timestamp) if event.late else 0
+        late_ms = event.late_ms or max(1, (ingested or 0) - event.timestamp) if event.late else 0
         self._target(event.target)
         line = Line(
             key=line_key(event.timestamp, event.id, event.target),
@@ -380,7 +398,7 @@ class RecordReader:
         self._last_ms = event.timestamp
         if event.arrived is not None:
             self._steps.append((event.arrived, line))
-        elif self.began_ms is not None and event.origin == "backfill":
+        elif self.began_ms is not None and _is_history(line, self.began_ms):
             self._steps.append((self.began_ms, line))
         else:
             self._unplaced.append(line)
@@ -442,6 +460,10 @@ class RecordReader:
                 self._moments.append(at)
             case entries.Upstream(at, state, number, reason):
                 self._target(number).upstream.append((at, state, reason))
+            case entries.Detail(at, detail, number):
+                self._target(number).details.append((at, detail))
+            case entries.AlteredLines(at, count, number):
+                self._target(number).altered.append((at, count))
             case entries.SecondEntry(at, number, lag):
                 self._target(number).seconds.append(Second(at, lag))
             case entries.Connection(at, outcome, epoch, number):
@@ -462,6 +484,12 @@ class RecordReader:
             self._derive(
                 one.through, "offline", one.target, one.from_, one.through, count=one.recovered
             )
+
+
+def _is_history(line: Line, began_ms: int) -> bool:
+    """Whether a line was there before a viewer began, and is not one that was sent again later."""
+    at_ms = line.timestamp if line.ingestion_time is None else line.ingestion_time
+    return line.origin == "backfill" and at_ms <= began_ms
 
 
 def _accepted_ms(line: Line) -> int:

@@ -34,6 +34,8 @@ class RecordedTarget(msgspec.Struct):
     Attributes:
         verified: Moments at which the time changed through which everything was verified.
         upstream: Moments at which CloudWatch's state changed: state, and reason.
+        details: Moments at which the words beside the state changed.
+        altered: Moments at which the number of altered lines changed.
     """
 
     name: str
@@ -44,6 +46,8 @@ class RecordedTarget(msgspec.Struct):
     states: list[StateChange] = []
     verified: list[tuple[int, int | None]] = []
     upstream: list[tuple[int, str, str]] = []
+    details: list[tuple[int, str]] = []
+    altered: list[tuple[int, int]] = []
     seconds: list[Second] = []
     marks: list[MarkStatus] = []
     connections: list[ConnectionEntry] = []

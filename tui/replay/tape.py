@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final, Literal, NamedTuple
 
 from tui.lines.rows import Line, Row, Rule
@@ -49,6 +50,11 @@ class Tape:
         self._times = array("q")
         self._moments: dict[tuple[Kind, int], array[int]] = {}
         """When the lines of a kind and target came."""
+        self._stamps: dict[int, array[int]] = {}
+        """Timestamps of the lines of a target, in ascending order."""
+        self._belated: dict[int, list[tuple[int, int]]] = {}
+        """Lines of a target that may have come after their time was verified: when, and their
+        timestamp; in order of the former."""
         self._versions: dict[int, list[int]] = {}
         """Places on the tape of each rule, and of lines that changed, by key."""
         self.duplicates = 0
@@ -69,6 +75,7 @@ class Tape:
                 self._note("unconfirmed", row.target, at_ms)
             self._rows.append(row)
             self._times.append(at_ms)
+        self._stamps = {one: array("q", sorted(found)) for one, found in self._stamps.items()}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -91,6 +98,24 @@ class Tape:
     def count(self, kind: Kind, target: int, at_ms: int) -> int:
         """Number of lines of a kind and target that had come."""
         return bisect_right(self._moments.get((kind, target), ()), at_ms)
+
+    def newer(self, target: int, through_ms: int | None, at_ms: int) -> int:
+        """Number of lines of a target with a later timestamp that had come; None: of all.
+
+        Unconfirmed lines are not counted.
+        """
+        come = self.count("all", target, at_ms)
+        if through_ms is None:
+            return max(0, come - self.count("unconfirmed", target, at_ms))
+        older = bisect_right(self._stamps.get(target, ()), through_ms)
+        belated = self._belated.get(target, [])
+        coming = belated[bisect_right(belated, at_ms, key=itemgetter(0)) :]
+        return max(0, come - older + sum(stamp <= through_ms for _, stamp in coming))
+
+    def last_line_ms(self, target: int, at_ms: int) -> int | None:
+        """When the newest line of a target came; None before the first."""
+        come = self.count("all", target, at_ms)
+        return self._moments["all", target][come - 1] if come else None
 
     def rows_through(self, at_ms: int) -> int:
         """Number of rows that had come or changed."""
@@ -138,6 +163,9 @@ class Tape:
 
     def _count(self, at_ms: int, line: Line) -> None:
         self._note("all", line.target, at_ms)
+        self._stamps.setdefault(line.target, array("q")).append(line.timestamp)
+        if line.late_ms or line.origin != "live":
+            self._belated.setdefault(line.target, []).append((at_ms, line.timestamp))
         if line.late_ms:
             self._note("late", line.target, at_ms)
         if line.origin == "repair":

@@ -9,7 +9,6 @@ from typing import Final
 from tui.client.status import Status
 from tui.render import status_text, units
 from tui.render.replay_text import as_recorded, playback
-from tui.render.safe_text import harmless
 from tui.render.status_text import Chunk, chunk
 from tui.render.units import MomentError, parse_moment
 from tui.screen.ports import Player, ShowMessage
@@ -117,13 +116,10 @@ class Playing:
         player = self._player.player
         chunks = playback(player, self._zone(), ascii_only=self._ascii_only)
         if player.is_record and not player.is_loading:
-            # Without attempts and waits, which a record does not contain.
-            badge = status_text.connection(status, now_ms, ascii_only=self._ascii_only)[0]
-            chunks += as_recorded([badge])
-            details = [one.detail for one in status.targets if one.state == status.state]
-            if details and details[0]:
-                text = harmless(details[0], ascii_only=self._ascii_only)
-                chunks.append(chunk(text, "muted", 3))
+            recorded = status_text.connection(
+                status, now_ms, ascii_only=self._ascii_only, is_recorded=True
+            )
+            chunks += as_recorded(recorded)
         return chunks
 
     def completeness(self, chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -48,6 +48,31 @@ def test_lines_are_counted_by_second() -> None:
     ]
 
 
+def test_arrivals_are_known_after_numbers_began_anew() -> None:
+    course = Course()
+    old = accepted(7, EPOCH_MS)
+    new = msgspec.structs.replace(accepted(3, EPOCH_MS), era=1)
+    course.count_lines([old], EPOCH_MS + 10)
+    course.count_lines([new], EPOCH_MS + 20)
+    assert (course.arrived_ms(old), course.arrived_ms(new)) == (EPOCH_MS + 10, EPOCH_MS + 20)
+    assert course.arrived_ms(msgspec.structs.replace(old, era=1)) is None
+
+
+def test_changes_of_words_and_of_altered_lines_are_noted() -> None:
+    course = Course()
+    for at_ms, detail, lines in [(1, "", 0), (2, "refused", 0), (3, "refused", 4), (4, "", 0)]:
+        course.note_detail(detail, at_ms)
+        course.note_altered(lines, at_ms)
+    assert [(one["at"], one["detail"]) for one in entries(course, "detail")] == [
+        (2, "refused"),
+        (4, ""),
+    ]
+    assert [(one["at"], one["count"]) for one in entries(course, "altered_lines")] == [
+        (3, 4),
+        (4, 0),
+    ]
+
+
 def test_history_has_no_lag_but_a_line_beside_it_has() -> None:
     course = Course()
     course.count_lines([], EPOCH_MS)
