@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -68,9 +69,10 @@ def open_source(file: str) -> Iterator[ReplaySource]:
         raise UsageError(msg)
     try:
         # A copy: on a screen, the terminal takes the place of standard input.
-        number = os.dup(0) if file == _STDIN else open_regular(file)
-        with os.fdopen(number, "rb") as opened:
-            size = None if file == _STDIN else os.fstat(number).st_size
+        number = os.dup(0) if file == _STDIN else _open(file)
+        with os.fdopen(number, "rb", buffering=0) as opened:
+            found = os.fstat(number)
+            size = found.st_size if stat.S_ISREG(found.st_mode) else None
             name = "standard input" if file == _STDIN else Path(file).name
             yield ReplaySource(opened, name, size)
     except NotRegularError as error:
@@ -84,6 +86,13 @@ def open_source(file: str) -> Iterator[ReplaySource]:
     except OSError as error:
         msg = f"cannot read {file} ({error.strerror}): give a file that you may read"
         raise UsageError(msg) from error
+
+
+def _open(file: str) -> int:
+    """Open a file, or a pipe that the shell has opened: <(command)."""
+    if file.startswith(("/dev/fd/", "/proc/self/fd/")):
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    return open_regular(file)
 
 
 def show(source: ReplaySource, replaying: Replaying, *, is_piped: bool) -> int:

@@ -16,6 +16,7 @@ from tui.client.course import Course
 from tui.client.saved import PreviousRun
 from tui.client.session import ViewerSession
 from tui.client.status import (
+    QUIET_MS,
     STATE_ORDER,
     BackfillProgress,
     CaughtUp,
@@ -39,9 +40,6 @@ from tui.client.status import (
 from tui.lines.rows import Rule, RuleKind, rule_key, time_key, time_of
 from tui.lines.timeline import Timeline
 from wire.order import timestamp_of
-
-QUIET_MS: Final = 10_000
-"""A live target without a new line for this long is quiet."""
 
 LAG_MS: Final = 10_000
 """How long a measured lag is shown."""

@@ -33,6 +33,10 @@ STATE_LABELS: Final = {**{one: one for one in STATE_ORDER}, "polling": "degraded
 """Each state's name on screen."""
 
 
+QUIET_MS: Final = 10_000
+"""A live target without a new line for this long is quiet."""
+
+
 class BackfillProgress(msgspec.Struct, frozen=True):
     """How much of the requested history has been received."""
 

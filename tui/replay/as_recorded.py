@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, TypeVar, cast
 
-from tui.client.history import QUIET_MS
 from tui.client.status import (
+    QUIET_MS,
     STATE_ORDER,
     ConnectionOutage,
     GapStatus,

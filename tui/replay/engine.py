@@ -6,6 +6,7 @@ It has what the screen uses of the live engine, and the controls of a player.
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Callable
 from typing import IO, Final
@@ -20,6 +21,7 @@ from tui.lines.timeline import Timeline
 from tui.render import units
 from tui.render.replay_text import PlayerStatus
 from tui.replay.as_recorded import status_at
+from tui.replay.content import DOCUMENT_BYTES_MAX, UTF8_MARK, Content, lines_of_document
 from tui.replay.playback import STEP_MS, Playback
 from tui.replay.reading import (
     LINE_BYTES_MAX,
@@ -66,19 +68,21 @@ class ReplaySource:
         self.name = name
         self.size = size
         self.read_bytes = 0
-        self._file = file
+        self._content = self._open(file)
+        self._file = self._content.file
+        if self._content.is_compressed:
+            self.size = None  # that of its lines is not known
         self._first = self._read_first()
-        if self._first[:1] and self._first[0][:2] == b"\x1f\x8b":
-            msg = f"{name} is compressed: gunzip -c {name} | gapless replay -"
-            raise ReplayError(msg)
-        try:
-            reader = open_reader(self._first, name)
-        except ReplayError as error:
-            msg = f"{name} cannot be replayed: {error}"
-            raise ReplayError(msg) from error
+        reader = self._reader()
+        if reader is None or self._first[0].lstrip().startswith(b"["):
+            self._first = self._read_document()
+            reader = self._reader()
         if reader is None:
+            reason = check_lines(self._first)
+            if self._content.is_damaged:
+                reason = "it cannot be decompressed"
             msg = (
-                f"nothing in {name} can be replayed ({check_lines(self._first)}): give a record "
+                f"nothing in {name} can be replayed ({reason}): give a record "
                 "of gapless tail --record, or NDJSON with a time in each object"
             )
             raise ReplayError(msg)
@@ -96,24 +100,66 @@ class ReplaySource:
             OSError: The file cannot be read any further.
         """
         if self._first:
-            lines, self._first = self._first, []
+            lines, self._first = self._first[:OPENING_LINES], self._first[OPENING_LINES:]
         else:
             lines = self._file.readlines(BATCH_BYTES)
         self.read_bytes += sum(map(len, lines))
         return lines
+
+    def finish(self) -> Recording:
+        """Return what was read."""
+        recording = self.reader.finish()
+        recording.problems.is_truncated |= self._content.is_damaged
+        return recording
+
+    def _open(self, file: IO[bytes]) -> Content:
+        try:
+            content = Content(file)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if content.refusal is not None:
+            what, command = content.refusal
+            shown = "FILE" if self.size is None else self.name
+            msg = f"{self.name} is {what}: {command} {shown} | gapless replay -"
+            raise ReplayError(msg)
+        return content
+
+    def _unreadable(self, error: OSError) -> ReplayError:
+        return ReplayError(f"cannot read {self.name} ({error.strerror}): give a file or a pipe")
+
+    def _reader(self) -> Reader | None:
+        try:
+            return open_reader(self._first, self.name)
+        except ReplayError as error:
+            msg = f"{self.name} cannot be replayed: {error}"
+            raise ReplayError(msg) from error
 
     def _read_first(self) -> list[bytes]:
         """Read lines until one can be used."""
         lines: list[bytes] = []
         try:
             while len(lines) < OPENING_LINES and (line := self._file.readline(LINE_BYTES_MAX)):
+                if not lines:
+                    line = line.removeprefix(UTF8_MARK)
                 lines.append(line)
                 if line.strip() and open_reader([line], self.name) is not None:
                     break
         except OSError as error:
-            msg = f"cannot read {self.name} ({error.strerror}): give a file or a pipe"
-            raise ReplayError(msg) from error
+            raise self._unreadable(error) from error
         return lines
+
+    def _read_document(self) -> list[bytes]:
+        """Read what may be JSON over several lines; return its objects, else its lines."""
+        text = b"".join(self._first)
+        if not text.lstrip().startswith((b"{", b"[")):
+            return self._first
+        try:
+            text += self._file.read(DOCUMENT_BYTES_MAX)
+            rest = self._file.readline()
+        except OSError as error:
+            raise self._unreadable(error) from error
+        objects = [] if rest else lines_of_document(text)
+        return objects or io.BytesIO(text + rest).readlines()
 
 
 class ReplayEngine:
@@ -305,7 +351,7 @@ class ReplayEngine:
                 self._note_change(self.timeline.add_many(rows[begin : begin + 2_000]))
                 await asyncio.sleep(0)
             self._note_change(Change())
-        self._recording = await in_thread(reader.finish, name="replay")
+        self._recording = await in_thread(self._source.finish, name="replay")
         self._recording.problems.is_truncated |= bool(self._failure)
         return self._recording
 
@@ -360,4 +406,4 @@ def read_whole(source: ReplaySource) -> Recording:
     """Read a file to its end at once, for output."""
     for lines in iter(source.read, []):
         source.reader.take(lines)
-    return source.reader.finish()
+    return source.finish()

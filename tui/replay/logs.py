@@ -18,13 +18,21 @@ from wire.messages import Origin
 
 TIME_NAMES: Final = (
     "@timestamp", "timestamp", "time", "ts", "@t", "datetime", "date", "asctime", "eventtime",
+    "__realtime_timestamp", "timemillis", "timeunixnano", "observedtimeunixnano", "time_iso8601",
+    "instant",
 )  # fmt: skip
 """Names of the field with the time, in lower case, the most certain first."""
 
 STREAM_NAMES: Final = (
-    "log_stream", "logstreamname", "logstream", "stream", "service", "logger", "hostname",
+    "log_stream", "logstreamname", "logstream", "stream", "service", "logger", "podname",
+    "_systemd_unit", "syslog_identifier", "hostname",
 )  # fmt: skip
 """Names of the field that tells one source of lines from another, in lower case."""
+
+_WRAPPED_NAMES: Final = ("message", "log")
+"""Names of the field with the line of another program."""
+
+_TIME_CHARS_MAX: Final = 40
 
 _SECONDS_MAX: Final = 100_000_000_000
 """A smaller number is in seconds: as ms it would be before March 1973."""
@@ -68,6 +76,7 @@ def parse_log_line(text: str) -> LogLine:
         raise ValueError(msg) from error
     named = {name.lower(): value for name, value in fields.items()}
     found = [named[name] for name in TIME_NAMES if named.get(name) is not None]
+    found = found or _times_within(named)
     if not found:
         msg = "it has no time in a field ts, time, timestamp or @timestamp"
         raise ValueError(msg)
@@ -80,6 +89,20 @@ def parse_log_line(text: str) -> LogLine:
     return event or LogLine(timestamp, text, stream)
 
 
+def _times_within(named: Mapping[str, Any]) -> list[object]:
+    """The times in the text of another program's line that an object wraps, as ``stern`` does."""
+    text = next((one for name in _WRAPPED_NAMES if isinstance(one := named.get(name), str)), "")
+    first = text[:_TIME_CHARS_MAX].split(maxsplit=1)[:1]
+    if first and _from_text(first[0]) is not None:
+        return list(first)
+    try:
+        inner = decode_object(text)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    fields = {name.lower(): value for name, value in inner.items()}
+    return [fields[name] for name in TIME_NAMES if fields.get(name) is not None]
+
+
 def millis_of(value: object) -> int | None:
     """A time as ms since the Unix epoch; None if the value is no time.
 
@@ -89,6 +112,11 @@ def millis_of(value: object) -> int | None:
         text = value.strip()
         with contextlib.suppress(ValueError):
             value = float(text) if "." in text or "e" in text.lower() else int(text)
+    if isinstance(value, dict):  # Log4j's
+        seconds, nanos = value.get("epochSecond"), value.get("nanoOfSecond", 0)
+        if type(seconds) is not int or type(nanos) is not int:
+            return None
+        return _from_number(seconds * 1_000_000_000 + nanos)
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

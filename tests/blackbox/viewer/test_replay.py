@@ -113,7 +113,9 @@ MALFORMED = {
     "not a time": (b'{"ts": "noon"}\n', "(line 1: 'noon' is not a time: give ISO 8601"),
     "list": (b"[1]\n", "(line 1: it is not a JSON object)"),
     "binary": (bytes(range(256)) * 9, "it is not a JSON object"),
-    "gzip": (b"\x1f\x8b\x08\x00xxxx\n", "is compressed: gunzip -c"),
+    "gzip": (b"\x1f\x8b\x08\x00xxxx\n", "(it cannot be decompressed)"),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04", "by zstd: zstd -dc FILE | gapless replay -"),
+    "UTF-16": ('{"ts": 1}\n'.encode("utf-16"), "is UTF-16: iconv -f UTF-16 -t UTF-8 FILE | "),
     "cut header": (b'{"type": "record", "vers', "it is not a JSON object"),
     "deep": (b"[" * 200_000 + b"\n", "it is not a JSON object"),
     "later version": (

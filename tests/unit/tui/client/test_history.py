@@ -17,9 +17,10 @@ from tests.support.viewer.server_messages import (
     live_session,
     stored_lines,
 )
-from tui.client.history import LAG_MS, QUIET_MS, EventRate, TargetHistory, TargetParts, make_status
+from tui.client.history import LAG_MS, EventRate, TargetHistory, TargetParts, make_status
 from tui.client.session import ViewerSession
 from tui.client.status import (
+    QUIET_MS,
     CaughtUp,
     LostRange,
     Rebased,

@@ -48,6 +48,39 @@ def test_common_names_of_the_time_are_known_and_the_whole_line_is_shown(name: st
     assert (found.timestamp, found.message, found.id) == (AT_MS, text, "")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"__REALTIME_TIMESTAMP": str(AT_MS * 1_000), "MESSAGE": "m", "PRIORITY": "6"},
+        {"timeMillis": AT_MS, "message": "m"},
+        {"instant": {"epochSecond": AT_MS // 1_000, "nanoOfSecond": 123_456_789}, "message": "m"},
+        {"timeUnixNano": str(AT_MS * 1_000_000), "body": {"stringValue": "m"}},
+        {"time_iso8601": "2023-11-14T22:13:20.123+00:00", "request": "GET /"},
+        {"message": "2023-11-14T22:13:20.123456789Z m", "podName": "p"},
+        {"message": json.dumps({"ts": AT_MS, "msg": "m"}), "podName": "p"},
+        {"log": json.dumps({"time": AT_MS}), "stream": "stdout"},
+    ],
+)
+def test_times_of_other_tools_are_found(line: dict[str, object]) -> None:
+    assert parse_log_line(json.dumps(line)).timestamp == AT_MS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"message": "later", "podName": "p"},
+        {"message": "[" * 100_000},
+        {"message": json.dumps({"msg": "m"})},
+        {"message": ""},
+        {"instant": {"epochSecond": True}},
+        {"instant": {"nanoOfSecond": 5}},
+    ],
+)
+def test_a_line_without_time_is_refused(line: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"no time|is not a time"):
+        parse_log_line(json.dumps(line))
+
+
 def test_the_first_name_that_holds_a_time_counts() -> None:
     text = json.dumps({"time": "later", "ts": AT_MS})
     assert parse_log_line(text).timestamp == AT_MS
