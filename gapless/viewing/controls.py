@@ -31,8 +31,15 @@ from wire.codec import encode
 UNJUDGED: Final = "unjudged"
 """Key of the reason that stands in place of a verdict."""
 
-_WRONG: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
-"""Counts of a verdict that are errors at any time; losses are once the faults have ended."""
+_WRONG: Final = {
+    "duplicated": "duplicated",
+    "misordered": "out of order",
+    "unexpected": "unexpected",
+    "altered": "altered",
+    "marks_lied": "called complete too early",
+}
+"""Counts of a verdict that are errors at any time, and how the screen names them; losses are errors
+once the faults have ended."""
 
 SETTLE_MS: Final = 120_000
 """How long after a fault lines may still be missing: scans of the last hours repeat each minute."""
@@ -73,9 +80,14 @@ def verdict_status(verdict: Mapping[str, Any], *, is_settled: bool) -> VerdictSt
     """
     if UNJUDGED in verdict:
         return VerdictStatus("", str(verdict[UNJUDGED]))
-    counts = f"{verdict.get('shown', 0):,}/{verdict.get('owed', 0):,}"
     lost, pending = verdict.get("lost", 0), verdict.get("pending", 0)
-    wrong = [f"{verdict[one]:,} {one.replace('_', ' ')}" for one in _WRONG if verdict.get(one)]
+    gone = verdict.get("expired", 0) + verdict.get("vanished", 0)
+    # Not the lines shown: some may be older than the start that was asked for, or not accepted yet.
+    owed = verdict.get("owed", 0)
+    counts = f"{max(0, owed - lost - pending - gone):,}/{owed:,}"
+    if gone:
+        counts += f" · {gone:,} deleted"
+    wrong = [f"{verdict[one]:,} {_WRONG[one]}" for one in _WRONG if verdict.get(one)]
     if is_settled and lost:
         wrong.insert(0, f"{lost:,} lost")
     if wrong:
@@ -98,6 +110,9 @@ GRACE_MS: Final = 5_000
 
 PAUSE_S: Final = 1.5
 """Shortest pause between two judgements."""
+
+LOOK_S: Final = 0.25
+"""Interval at which a change of the screen's state is noticed."""
 
 PAUSE_FACTOR: Final = 9
 """The pause is at least this many times the last judgement: judging takes a tenth of the time."""
@@ -202,10 +217,14 @@ class SimulatorControls:
         self._verdict = {UNJUDGED: reason}
 
     async def keep_judging(self, engine: Engine) -> None:
-        """Have the screen judged every few seconds, until cancelled."""
+        """Have the screen judged every few seconds, until cancelled.
+
+        A screen whose state has changed is judged sooner: beside RECONNECTING or LIVE nobody should
+        read the verdict on the state before.
+        """
         took_s = 0.0
         while True:
-            await asyncio.sleep(max(PAUSE_S, PAUSE_FACTOR * took_s))
+            await _pause(engine, took_s, max(PAUSE_S, PAUSE_FACTOR * took_s))
             reason = reason_to_skip(engine.timeline.lines, engine.timeline.evicted)
             if reason:
                 self.skip(reason)
@@ -430,6 +449,15 @@ def reason_to_skip(lines: int, evicted: int) -> str:
     if lines > LINES_MAX:
         return f"not judged: more than {LINES_MAX:,} lines"
     return "not judged: some lines are not in memory" if evicted else ""
+
+
+async def _pause(engine: Engine, least_s: float, most_s: float) -> None:
+    """Pause for ``most_s``, or as soon as the state changes after ``least_s``."""
+    state = engine.status.state
+    ends_s = time.monotonic() + most_s
+    await asyncio.sleep(least_s)
+    while engine.status.state == state and time.monotonic() < ends_s:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(min(LOOK_S, max(0, ends_s - time.monotonic())))
 
 
 async def _encode_record(engine: Engine) -> bytes:

@@ -40,7 +40,8 @@ def main() -> int:
                 continue
         _print(
             f"clean  seed {seed}: {len(report.gestures)} gestures, {report.barriers} pictures, "
-            f"{report.looks} looks, {report.lives} lives, {report.shown} lines "
+            f"{report.claims} verdicts, {report.looks} looks, {report.lives} lives, "
+            f"{report.shown} lines "
             f"({report.refetched} refetched, {report.expired} expired), "
             f"{report.seconds:.0f} s, {_cpu_s() - before_s:.0f} s CPU"
         )

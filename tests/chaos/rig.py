@@ -26,6 +26,7 @@ from gapless.rehearsal import play
 from gapless.rehearsal.result import UNSAFE, WRONG, findings
 from simulator.client import ControlApi
 from simulator.scenarios.scripted import SCENARIOS
+from tests.chaos.agreement import claims_of, contradictions, rows_of
 from tests.chaos.gestures import ESC, Size, Stroke, drawn
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
 from tests.support.pseudo_terminal import TerminalProcess
@@ -46,6 +47,7 @@ PACE_S: Final = 0.03
 AFTER_ESC_S: Final = 0.15
 """Sooner, Esc and the next key would be read as that key with Alt, as terminals send it."""
 
+COLUMNS: Final = 120
 ROWS: Final = (24, 60)
 
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
@@ -73,6 +75,8 @@ class Report(msgspec.Struct):
     seed: int
     gestures: list[str] = []
     barriers: int = 0
+    claims: int = 0
+    """Pictures whose verdict was compared with what the rest of them says."""
     looks: int = 0
     lives: int = 0
     shown: int = 0
@@ -262,7 +266,7 @@ class Rig:
         low, high = ROWS
         self._rows = self._rows + 1 if self._rows < high else low
         before = len(self._terminal.written)
-        self._terminal.resize(120, self._rows)
+        self._terminal.resize(COLUMNS, self._rows)
         last_row = f"\x1b[{self._rows};1H"
 
         def is_drawn() -> bool:
@@ -278,6 +282,15 @@ class Rig:
             msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {text}"
             raise AssertionError(msg) from error
         self.report.barriers += 1
+        self._check_claims(self._terminal.written[before:])
+
+    def _check_claims(self, written: str) -> None:
+        """What a picture says of the connection, of completeness, and of the verdict must agree."""
+        claims = claims_of(rows_of(written, COLUMNS))
+        if claims is not None:
+            wrong = contradictions(claims)
+            assert not wrong, f"{wrong}: {claims}; {self.report.gestures[-12:]}"
+            self.report.claims += bool(claims.verdict)
 
     def _wake(self) -> None:
         """Continue a suspended viewer, as the shell's ``fg`` does."""

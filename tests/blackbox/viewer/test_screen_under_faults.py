@@ -16,6 +16,7 @@ def test_every_key_under_faults(tmp_path: Path) -> None:
     report = Rig(seed=3, speed=16, folder=tmp_path, variant=Variant()).run()
     assert set(report.gestures) >= set(gestures("", controls=True))
     assert report.barriers >= 10
+    assert report.claims >= 5, "the verdict is in the status line"
     assert report.shown > 300
 
 

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 import gapless.viewing.controls
@@ -90,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if "/verdict" in self.path:
             self.server.record = body
-            self.answer(200, {"clean": True, "shown": 5, "owed": 5, "pending": 2})
+            self.answer(200, {"clean": True, "shown": 5, "owed": 7, "pending": 2})
             return
         asked = json.loads(body or "{}")
         if self.server.refuses:
@@ -217,7 +218,7 @@ async def test_a_scenario_is_started_described_judged_and_stopped(board: Board) 
     assert before is None
     await asyncio.to_thread(controls.judge, b"a record")
     assert board.record == b"a record"
-    assert controls.verdict == VerdictStatus("PASS", "5/5 · 2 in flight")
+    assert controls.verdict == VerdictStatus("PASS", "5/7 · 2 in flight")
     assert await controls.toggle("scenario storm") is False
     story = controls.scenario
     assert story is not None
@@ -391,17 +392,23 @@ def test_an_ended_scenario_is_described() -> None:
 @pytest.mark.parametrize(
     ("changes", "is_settled", "line"),
     [
-        ({}, True, "PASS 886/889"),
+        ({}, True, "PASS 889/889"),
+        (
+            {"expired": 2, "vanished": 5, "pending": 1},
+            True,
+            "PASS 881/889 · 7 deleted · 1 in flight",
+        ),
         ({"pending": 3}, True, "PASS 886/889 · 3 in flight"),
-        ({"lost": 3, "pending": 1, "clean": False}, False, "WAIT 886/889 · 4 not here yet"),
+        ({"lost": 3, "pending": 1, "clean": False}, False, "WAIT 885/889 · 4 not here yet"),
         ({"lost": 3, "clean": False}, True, "FAIL 3 lost · 886/889"),
         (
             {"lost": 3, "duplicated": 1, "marks_lied": 2, "clean": False},
             False,
-            "FAIL 1 duplicated, 2 marks lied · 886/889",
+            "FAIL 1 duplicated, 2 called complete too early · 886/889",
         ),
-        ({"clean": False, "shown": 0}, True, "WAIT 0/889 · no line is shown yet"),
-        ({"shown": 12_345}, True, "PASS 12,345/889"),
+        ({"clean": False, "shown": 0, "pending": 889}, True, "WAIT 0/889 · no line is shown yet"),
+        ({"shown": 990}, True, "PASS 889/889"),
+        ({"owed": 12_345}, True, "PASS 12,345/12,345"),
         ({UNJUDGED: "not judged: too many"}, True, "not judged: too many"),
     ],
 )
@@ -483,6 +490,29 @@ async def test_the_screen_is_judged_while_there_is_a_scenario(
     finally:
         task.cancel()
     assert judge.records[0].startswith(b'{"type":"record"')
+
+
+async def test_a_screen_whose_state_changes_is_judged_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controls, "PAUSE_S", 3_600)
+    monkeypatch.setattr(controls, "LOOK_S", 0.001)
+    engine, judge = Engine([TargetSpec(url="ws://h", name="/g")]), Judge()
+    state = "live"
+    status = engine.status
+    changing = property(lambda _: msgspec.structs.replace(status, state=state))
+    monkeypatch.setattr(Engine, "status", changing)
+    task = asyncio.create_task(keep_judging(judge, engine))
+    try:
+        async with asyncio.timeout(240):
+            for _ in range(10):
+                await asyncio.sleep(0.001)
+            assert not judge.asked, "nothing has changed"
+            state = "reconnecting"
+            while not judge.asked:  # noqa: ASYNC110 - it is called in a thread
+                await asyncio.sleep(0.005)
+    finally:
+        task.cancel()
 
 
 async def test_every_line_is_judged_in_its_place_while_others_come(
