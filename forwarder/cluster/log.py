@@ -32,6 +32,10 @@ class Unknown(JournalError):  # noqa: N818 - likewise
     """The append may have been done: its answer did not come."""
 
 
+class NotAllowedError(JournalError):
+    """The engine does not let this forwarder do it. Certainly not done; the journal is well."""
+
+
 class Head(NamedTuple):
     """The end of a log."""
 
@@ -62,6 +66,15 @@ class Lease(msgspec.Struct, frozen=True):
     """Random, hence never used again, not even after the engine was restored from a backup."""
     ttl_ms: int
     """Time from one renewal to the expiry."""
+
+
+class Trimmed(NamedTuple):
+    """What one call of ``trim`` removed."""
+
+    removed: int
+    """Number of entries; 0: there is nothing more to remove."""
+    lowest: int
+    """Position of the oldest of them."""
 
 
 class StoredStatus(NamedTuple):
@@ -101,6 +114,10 @@ class StoredGroup(msgspec.Struct, frozen=True):
     """Time until the lease expires; 0: it has expired, or is free."""
     status_age_ms: int | None
     """Age of the owner's last status; None: there is none."""
+    stored: int
+    """Entries that are stored; the others of ``head`` were trimmed."""
+    size_bytes: int
+    """Bytes of the entries and their bodies, without what the engine adds to each."""
 
 
 def digest_of(index: bytes) -> bytes:
@@ -111,8 +128,10 @@ def digest_of(index: bytes) -> bytes:
 class Log(Protocol):
     """One journal's log. Calls block, and come from one thread.
 
-    Every call may raise ``Unavailable``, or another ``JournalError`` where an engine can't be used
-    at all; only ``append`` raises ``Fenced`` and ``Unknown``.
+    Positions are dense, but for the entries that ``trim`` has removed: they lie between the oldest
+    ones and one that begins a chain. Every call may raise ``Unavailable``, or another
+    ``JournalError`` where an engine can't be used at all; only ``append`` raises ``Fenced`` and
+    ``Unknown``.
     """
 
     def acquire(self, ttl_ms: int) -> Lease | None:
@@ -150,8 +169,24 @@ class Log(Protocol):
     def wait(self, after: int, timeout_ms: int) -> None:
         """Wait until there may be entries after a position."""
 
-    def drop_bodies(self, lease: Lease, through: int) -> None:
-        """Remove the bodies of all entries up to a position; without the lease, do nothing."""
+    def drop_bodies(self, lease: Lease, through: int, limit: int) -> int:
+        """Remove the bodies of the oldest entries with any, up to a position; at most ``limit``.
+
+        Returns how many had some; 0: there is nothing more to remove. Without the lease, does
+        nothing.
+        """
+
+    def trim(self, lease: Lease, at: int, below: int, limit: int) -> Trimmed:
+        """Remove the newest entries below a position, with their bodies; at most ``limit``.
+
+        The newest first, so that what remains is always a prefix of the log, and what follows from
+        ``below`` on, which is where a chain begins or what was trimmed before. Does nothing
+        without the lease, or where the log does not end at ``at``: after a restore from a backup,
+        other entries may have these positions.
+
+        Raises:
+            NotAllowedError: The engine does not let this forwarder remove entries.
+        """
 
     def status(self) -> StoredStatus:
         """The latest status."""

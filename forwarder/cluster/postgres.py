@@ -20,8 +20,10 @@ from forwarder.cluster.log import (
     Head,
     Lease,
     News,
+    NotAllowedError,
     StoredGroup,
     StoredStatus,
+    Trimmed,
     Unavailable,
     Unknown,
     digest_of,
@@ -50,6 +52,10 @@ SCHEMA_MS: Final = 60_000
 
 POLL_MS: Final = 100
 """Interval of looking for entries where notifications do not come, such as behind a pooler."""
+
+TRIM_BYTES_MAX: Final = 4 << 20
+"""Bytes that one call of ``trim`` or ``drop_bodies`` removes, except for a single larger entry: the
+owner waits for it."""
 
 NOTIFIED_POLL_MS: Final = 1_000
 """The same once a notification has come on the connection."""
@@ -144,18 +150,53 @@ _STATUS_COLUMNS: Final = """
 status_at, status, (extract(epoch FROM status_written) * 1000)::bigint,
     (extract(epoch FROM clock_timestamp()) * 1000)::bigint"""
 _STATUS: Final = "SELECT" + _STATUS_COLUMNS + " FROM gapless.groups WHERE id = $1::bigint"
-# The status once, not in each row: positions have no gaps.
+# The status once, not in each row.
 _LOOK: Final = (
-    "WITH found AS ("
+    "WITH found AS ("  # noqa: S608 - constants
     + _READ
-    + ") SELECT head, digest, CASE WHEN coalesce(position, 0) <= $2::bigint + 1 THEN status END,"
+    + """) SELECT head, digest,
+    CASE WHEN position IS NOT DISTINCT FROM (SELECT min(position) FROM found) THEN status END,"""
     + _STATUS_COLUMNS.replace("status,", "", 1)
     + """, position, index, bodies
 FROM gapless.groups LEFT JOIN found ON true WHERE id = $1::bigint ORDER BY position"""
 )
 _DROP: Final = """
-DELETE FROM gapless.bodies WHERE group_id = $1::bigint AND position <= $3::bigint
-AND EXISTS (SELECT FROM gapless.groups WHERE id = $1::bigint AND token = $2::bigint)"""
+WITH oldest AS (
+    SELECT position, octet_length(bodies) AS size FROM gapless.bodies
+    WHERE group_id = $1::bigint AND position <= $3::bigint
+    AND EXISTS (SELECT FROM gapless.groups WHERE id = $1::bigint AND token = $2::bigint)
+    ORDER BY position LIMIT $4::bigint
+), summed AS (
+    SELECT position, size, sum(size) OVER (ORDER BY position) AS total FROM oldest
+), removed AS (
+    DELETE FROM gapless.bodies WHERE group_id = $1::bigint
+    AND position IN (SELECT position FROM summed WHERE total <= $5::bigint OR total = size)
+    RETURNING position
+)
+SELECT count(*) FROM removed"""
+# The lock keeps the lease and the end of the log as they are until the entries are gone.
+_TRIM: Final = """
+WITH held AS (
+    SELECT id FROM gapless.groups
+    WHERE id = $1::bigint AND token = $2::bigint AND head = $3::bigint FOR NO KEY UPDATE
+), newest AS (
+    SELECT position, octet_length(index) + coalesce(octet_length(bodies), 0) AS size
+    FROM gapless.entries LEFT JOIN gapless.bodies USING (group_id, position)
+    WHERE group_id = $1::bigint AND position < $4::bigint AND EXISTS (SELECT FROM held)
+    ORDER BY position DESC LIMIT $5::bigint
+), summed AS (
+    SELECT position, size, sum(size) OVER (ORDER BY position DESC) AS total FROM newest
+), chosen AS (
+    SELECT position FROM summed
+    WHERE total <= $6::bigint OR total = size
+), bared AS (
+    DELETE FROM gapless.bodies
+    WHERE group_id = $1::bigint AND position IN (SELECT position FROM chosen)
+), removed AS (
+    DELETE FROM gapless.entries
+    WHERE group_id = $1::bigint AND position IN (SELECT position FROM chosen) RETURNING position
+)
+SELECT count(*), coalesce(min(position), 0) FROM removed"""
 _EXPIRE: Final = "DELETE FROM gapless.wants WHERE until <= clock_timestamp()"
 _WANT: Final = """
 INSERT INTO gapless.wants
@@ -166,18 +207,29 @@ SELECT server, wants FROM gapless.wants
 WHERE group_id = $1::bigint AND until > clock_timestamp() ORDER BY server"""
 
 _GROUPS: Final = """
+WITH indexes AS (
+    SELECT group_id, count(*) AS stored, sum(octet_length(index))::bigint AS size
+    FROM gapless.entries GROUP BY group_id
+), messages AS (
+    SELECT group_id, sum(octet_length(bodies))::bigint AS size
+    FROM gapless.bodies GROUP BY group_id
+)
 SELECT name, pattern, head, CASE WHEN lease_until > clock_timestamp() THEN owner END,
     greatest(0, (extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint),
     CASE WHEN status = '' THEN NULL ELSE
-        (extract(epoch FROM clock_timestamp() - status_written) * 1000)::bigint END
-FROM gapless.groups WHERE head > 0 ORDER BY name, pattern"""
+        (extract(epoch FROM clock_timestamp() - status_written) * 1000)::bigint END,
+    coalesce(stored, 0), coalesce(indexes.size, 0) + coalesce(messages.size, 0)
+FROM gapless.groups LEFT JOIN indexes ON indexes.group_id = id
+    LEFT JOIN messages ON messages.group_id = id
+WHERE head > 0 ORDER BY name, pattern"""
 
 Value = int | str | bytes | None
 _Row = tuple[bytes | None, ...]
 
 _GENERIC_WARNING: Final = "01000"
 _MISSING: Final = frozenset({"3F000", "42P01"})
-_REFUSALS: Final = frozenset({"42501", "28000", "28P01", "3D000", "42703", "42P10"})
+_NO_RIGHT: Final = "42501"
+_REFUSALS: Final = frozenset({_NO_RIGHT, "28000", "28P01", "3D000", "42703", "42P10"})
 """Server's answers that stay the same until somebody changes the database."""
 _ENDED: Final = frozenset({"57P01", "57P02", "57P05"})
 """The server ended the connection, perhaps in the middle of a commit."""
@@ -356,7 +408,8 @@ class PostgresEngine:
             self._link = None
 
     def groups(self) -> list[StoredGroup]:
-        """All journals, by name."""
+        """All journals, by name; reads all rows, which may take a while."""
+        rows = self.run(_GROUPS, timeout_ms=SCHEMA_MS)
         return [
             StoredGroup(
                 (name or b"").decode(),
@@ -365,8 +418,10 @@ class PostgresEngine:
                 None if owner is None else owner.decode(),
                 0 if left is None else _int(left),
                 None if age is None else _int(age),
+                _int(stored),
+                _int(size),
             )
-            for name, pattern, head, owner, left, age in self.run(_GROUPS)
+            for name, pattern, head, owner, left, age, stored, size in rows
         ]
 
     def link(self) -> _Link:
@@ -431,10 +486,10 @@ class PostgresEngine:
         rows = link.run("SELECT version FROM gapless.version")
         return _int(rows[0][0]) if rows else None
 
-    def run(self, sql: str, *values: Value) -> list[_Row]:
+    def run(self, sql: str, *values: Value, timeout_ms: int | None = None) -> list[_Row]:
         """Run a statement that may be repeated, so that all failures are ``Unavailable``."""
         try:
-            return self.link().run(sql, *values)
+            return self.link().run(sql, *values, timeout_ms=timeout_ms)
         except (_RefusedError, _LostError) as error:
             self.refuse(error)
 
@@ -560,9 +615,30 @@ class PostgresLog:
         except (_RefusedError, _LostError) as error:
             self._engine.refuse(error)
 
-    def drop_bodies(self, lease: Lease, through: int) -> None:
-        """Remove the bodies of all entries up to a position; without the lease, do nothing."""
-        self._engine.run(_DROP, self._id(), lease.token, through)
+    def drop_bodies(self, lease: Lease, through: int, limit: int) -> int:
+        """Remove the bodies of the oldest ``limit`` entries with any, up to a position."""
+        values = self._id(), lease.token, through, limit, TRIM_BYTES_MAX
+        [(removed,)] = self._engine.run(_DROP, *values)
+        return _int(removed)
+
+    def trim(self, lease: Lease, at: int, below: int, limit: int) -> Trimmed:
+        """Remove the newest entries below a position, with their bodies; at most ``limit``."""
+        engine = self._engine
+        values = self._id(), lease.token, at, below, limit, TRIM_BYTES_MAX
+        try:
+            [(count, lowest)] = engine.link().run(_TRIM, *values)
+        except _RefusedError as error:
+            if error.state == _NO_RIGHT:
+                msg = (
+                    f"entries of {self._group} that nobody needs stay in the journal's database:"
+                    f" {error}: let an administrator run GRANT DELETE ON gapless.entries TO"
+                    " <this role>"
+                )
+                raise NotAllowedError(msg) from error
+            engine.refuse(error)
+        except _LostError as error:
+            engine.refuse(error)
+        return Trimmed(_int(count), _int(lowest))
 
     def status(self) -> StoredStatus:
         """The latest status."""

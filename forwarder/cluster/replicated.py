@@ -25,7 +25,7 @@ from forwarder.cluster.log import Fenced, Lease, Log, Unavailable, Unknown
 from forwarder.cluster.status import Report, Status
 from forwarder.cluster.view import View
 from forwarder.errors import JournalError
-from forwarder.journal.contract import new_epoch
+from forwarder.journal.contract import ROW_BYTES, new_epoch
 from forwarder.journal.database import to_blob
 from forwarder.journal.tables import Bodied, compute_digests
 from forwarder.records import EpochStart, GapRecord, KnownRow, LogEvent, RangeTotal, Row
@@ -37,6 +37,10 @@ PAUSE_MS: Final = 1_000
 PAUSE_MAX_MS: Final = 4_000
 """First and longest pause after a failed call: each one blocks the loop until it times out. The
 longest one leaves time to renew a lease of 10 s."""
+
+
+TRIM_ENTRIES: Final = 1_000
+"""Entries that one call of ``trim`` removes; the engine has a bound for their bytes as well."""
 
 
 class CircuitBreaker:
@@ -103,6 +107,9 @@ class ReplicatedJournal:
         self._make_epoch = make_epoch
         self._breaker = CircuitBreaker(random)
         self._has_retired = True
+        self._trim_below = view.chain_at
+        self.trimmed = 0
+        """Entries of former chains that this object has removed from the log."""
         self.failure: JournalError | None = None
         """Why the object must be discarded; None while it is good."""
 
@@ -196,9 +203,37 @@ class ReplicatedJournal:
         return self.epoch
 
     def begin_chain(self) -> str:
-        """Forget everything, and start over at seq 1 under a new epoch."""
+        """Forget everything, and start over at seq 1 under a new epoch.
+
+        The old entries are removed from the log by ``trim``.
+        """
         self._write(BeginChain(self._make_epoch()))
+        self._trim_below = self._view.chain_at
         return self.epoch
+
+    def trim(self, entries_max: int = TRIM_ENTRIES) -> bool:
+        """Remove a bounded part of what nobody needs from the log; return whether to call again.
+
+        That is bodies that retention has removed, and entries of former chains: cursors of these
+        are not resumable, no mark and no digest is about them, and a view that lacks them goes on
+        where the present chain begins.
+
+        Raises:
+            Unavailable: The log can't be used now. Try again.
+            NotAllowedError: The engine does not let this forwarder remove entries.
+        """
+        self._check()
+        view, lease = self._view, self._lease
+        with self._calling():
+            if self._has_retired:
+                through = view.retired_position()
+                dropped = self._log.drop_bodies(lease, through, entries_max)
+                self._has_retired = dropped > 0
+            if self._trim_below > 1:
+                done = self._log.trim(lease, view.position, self._trim_below, entries_max)
+                self._trim_below = done.lowest
+                self.trimmed += done.removed
+        return self._has_retired or self._trim_below > 1
 
     def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
         """Rows with these ids, by id; unknown ids are left out."""
@@ -278,21 +313,15 @@ class ReplicatedJournal:
 
     def retire(self, *, before: int | None = None, bytes_max: int | None = None) -> int:
         """Remove the bodies of events older than ``before``, then the oldest while over size."""
-        extent = self._view.journal.plan_retirement(before=before, bytes_max=bytes_max)
+        journal = self._view.journal
+        if bytes_max is not None:
+            # What the log has beyond the rows counts as well.
+            bytes_max -= self.size_bytes() - journal.size_bytes()
+        extent = journal.plan_retirement(before=before, bytes_max=bytes_max)
         if extent is None:
-            self._drop_bodies()
             return 0
         self._has_retired = True
         return self._write(Retire(extent))
-
-    def _drop_bodies(self) -> None:
-        """Let the engine forget what retention has removed, once it has nothing more to do."""
-        if not self._has_retired:
-            return
-        self._check()
-        with self._calling():
-            self._log.drop_bodies(self._lease, self._view.retired_position())
-        self._has_retired = False
 
     def bodiless(self, from_: int, through: int, limit: int) -> list[Row]:
         """Rows of a range whose body was removed and is not known to be lost."""
@@ -331,8 +360,13 @@ class ReplicatedJournal:
         return self._view.journal.streams()
 
     def size_bytes(self) -> int:
-        """Approximate size of all rows and bodies."""
-        return self._view.journal.size_bytes()
+        """Approximate size of all rows and bodies, or of the log if its entries take more.
+
+        They do where bodies are restored and removed again and again, each time with an entry.
+        """
+        view = self._view
+        size = view.journal.size_bytes()
+        return size + max(0, view.log_bytes - ROW_BYTES * view.journal.head_seq)
 
     def _write(
         self,

@@ -40,6 +40,9 @@ READ_ENTRIES: Final = 64
 DIGESTS_MAX: Final = 10_000
 """Entries whose digests are kept: a status that is older is not compared, hence not believed."""
 
+ENTRY_BYTES: Final = 100
+"""Approximate size of an entry in an engine besides its index (PostgreSQL: 93, measured)."""
+
 REBUILDS_MAX: Final = 3
 """Times that one call builds the file again; a log that contradicts itself would never end."""
 
@@ -50,7 +53,8 @@ CREATE TABLE IF NOT EXISTS replica (
     position INTEGER NOT NULL, digest BLOB NOT NULL,  -- of the last entry that is applied
     chain_at INTEGER NOT NULL,  -- position of the entry that began the chain
     dropped_seq INTEGER NOT NULL,  -- no row up to it has its body, restored ones aside
-    boot TEXT NOT NULL
+    boot TEXT NOT NULL,
+    log_bytes INTEGER NOT NULL  -- size of the chain's entries in the log, bodies aside
 );
 CREATE TABLE IF NOT EXISTS replica_digests (  -- of the latest entries
     position INTEGER PRIMARY KEY, digest BLOB NOT NULL
@@ -98,6 +102,7 @@ class View:
         self._epoch: str | None = None
         self._chain_at: int
         self._dropped_seq: int
+        self._log_bytes: int
         try:
             self._open()
         except (JournalInUseError, JournalFullError):
@@ -120,9 +125,15 @@ class View:
         with db.transaction() as connection:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
+            columns = connection.execute("PRAGMA table_info(replica)").fetchall()
+            if "log_bytes" not in [column[1] for column in columns]:
+                # An earlier version's file: what it holds so far is not counted.
+                connection.execute(
+                    "ALTER TABLE replica ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0"
+                )
             if not connection.execute("SELECT 1 FROM replica").fetchone():
                 values = (*EMPTY, self._boot)
-                connection.execute("INSERT INTO replica VALUES (?, ?, 0, 0, ?)", values)
+                connection.execute("INSERT INTO replica VALUES (?, ?, 0, 0, ?, 0)", values)
         [(boot,)] = db.rows("SELECT boot FROM replica")
         if boot != self._boot:
             msg = f"the view {self._path} was written before this machine restarted"
@@ -134,8 +145,9 @@ class View:
         """What the view holds, to be read only; another object after ``rebuild``."""
 
     def _load_position(self) -> None:
-        sql = "SELECT position, digest, chain_at, dropped_seq FROM replica"
-        [(position, digest, self._chain_at, self._dropped_seq)] = self._db.rows(sql)
+        sql = "SELECT position, digest, chain_at, dropped_seq, log_bytes FROM replica"
+        [(position, digest, *rest)] = self._db.rows(sql)
+        self._chain_at, self._dropped_seq, self._log_bytes = rest
         self._head: Head = Head(int(position), digest)
 
     def _make_epoch(self) -> str:
@@ -157,6 +169,11 @@ class View:
     def chain_at(self) -> int:
         """Position of the entry that began the present chain."""
         return self._chain_at
+
+    @property
+    def log_bytes(self) -> int:
+        """Approximate size of the present chain in the log, bodies aside."""
+        return self._log_bytes
 
     def close(self) -> None:
         """Close and unlock the file."""
@@ -218,6 +235,9 @@ class View:
     def apply(self, entries: Sequence[Entry]) -> list[Change]:
         """Apply the entries that follow, in one transaction; return their changes.
 
+        An entry that begins a chain follows any that is older: it makes the view forget them, and
+        those that the view does not have yet may have been trimmed.
+
         Raises:
             ForkedError: They do not follow.
             JournalError: They can't be read or written; nothing was changed.
@@ -227,12 +247,24 @@ class View:
             for entry in entries:
                 previous, change = coding.decode(entry.index)
                 if entry.position != self.position + 1 or previous != self._head.digest:
-                    raise self.forked(entry.position)
+                    self._skip(connection, Head(entry.position - 1, previous), change)
                 self._perform(connection, change, entry)
                 changes.append(change)
                 self._move(connection, entry.index)
             self._write_position(connection)
         return changes
+
+    def _skip(self, connection: sqlite3.Connection, before: Head, change: Change) -> None:
+        """Go on after ``before``, which another chain follows.
+
+        Raises:
+            ForkedError: The view needs what it would skip.
+        """
+        if not isinstance(change, BeginChain) or before.position <= self.position:
+            raise self.forked(before.position + 1)
+        self._head = before
+        # Nobody knows whether they are those of this log.
+        connection.execute("DELETE FROM replica_digests")
 
     @contextmanager
     def advancing(self, index: bytes, change: Change) -> Iterator[None]:
@@ -291,7 +323,7 @@ class View:
             connection.execute("INSERT OR REPLACE INTO replica_entries VALUES (?, ?)", values)
         elif isinstance(change, BeginChain):
             connection.execute("DELETE FROM replica_entries")
-            self._chain_at, self._dropped_seq = position, 0
+            self._chain_at, self._dropped_seq, self._log_bytes = position, 0, 0
 
     def is_valid(self, status: Status, at: int) -> bool:
         """Whether a status, written when the log ended at ``at``, holds for what is applied.
@@ -351,14 +383,16 @@ class View:
     def _move(self, connection: sqlite3.Connection, index: bytes) -> None:
         """Make an entry that was applied the last one."""
         self._head = Head(self.position + 1, digest_of(index))
+        self._log_bytes += len(index) + ENTRY_BYTES
         connection.execute("INSERT INTO replica_digests VALUES (?, ?)", self._head)
         oldest = self.position - DIGESTS_MAX
         connection.execute("DELETE FROM replica_digests WHERE position <= ?", (oldest,))
 
     def _write_position(self, connection: sqlite3.Connection) -> None:
         connection.execute(
-            "UPDATE replica SET position = ?, digest = ?, chain_at = ?, dropped_seq = ?",
-            (*self._head, self._chain_at, self._dropped_seq),
+            "UPDATE replica SET position = ?, digest = ?, chain_at = ?, dropped_seq = ?,"
+            " log_bytes = ?",
+            (*self._head, self._chain_at, self._dropped_seq, self._log_bytes),
         )
 
     def forked(self, position: int) -> ForkedError:

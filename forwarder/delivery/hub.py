@@ -158,6 +158,8 @@ class HubCounts(msgspec.Struct):
     marked_through: int = 0
     """Latest time covered by a mark, ms since the Unix epoch; 0 before the first."""
     resets: int = 0
+    trimmed: int = 0
+    """Entries of former chains removed from a shared journal."""
     gaps: dict[GapState, int] = {}
 
 

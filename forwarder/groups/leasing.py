@@ -19,7 +19,7 @@ from forwarder.cluster import presence
 from forwarder.cluster import wants as coding
 from forwarder.cluster.catching_up import catch_up
 from forwarder.cluster.engine import EngineMaker, EngineThread
-from forwarder.cluster.log import PRESENCE, Lease, Log
+from forwarder.cluster.log import PRESENCE, Lease, Log, NotAllowedError
 from forwarder.cluster.presence import Presence
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.status import Report
@@ -100,6 +100,7 @@ class _Owned(msgspec.Struct):
     journal: ReplicatedJournal
     lease: Lease
     report: Report = Report()
+    may_trim: bool = True
     requested: set[tuple[str, BackfillRequest]] = set()
     refetching: dict[BodiesWant, asyncio.Task[bool]] = {}
 
@@ -261,6 +262,8 @@ class LeasedJournals:
     def renew(self, key: FeedKey, hub: Hub) -> None:
         """Renew a lease, publish the status, and pass the servers' wants on to the feed.
 
+        A part of what nobody needs is removed from the log: a bounded one, since the loop waits.
+
         Raises:
             JournalFullError: The engine can't be used now; the lease is not lost by that.
             JournalError: The lease is lost: close the feed.
@@ -270,9 +273,21 @@ class LeasedJournals:
             return
         owned.report = report_of(hub)
         owned.journal.renew(owned.report)
+        if owned.may_trim:
+            self._trim(owned, hub)
         wants = {name: coding.decode(one) for name, one in self._log(key).wants().items()}
         self._pass_history(owned, hub, wants)
         self._pass_bodies(owned, hub, {one for its in wants.values() for one in its.bodies})
+
+    @staticmethod
+    def _trim(owned: _Owned, hub: Hub) -> None:
+        before = owned.journal.trimmed
+        try:
+            owned.journal.trim()
+        except NotAllowedError as error:
+            owned.may_trim = False
+            _LOG.warning("%s", error)
+        hub.counts.trimmed += owned.journal.trimmed - before
 
     @staticmethod
     def _pass_history(owned: _Owned, hub: Hub, wants: dict[str, Wants]) -> None:

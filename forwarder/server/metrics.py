@@ -207,6 +207,13 @@ METRICS: Final[Sequence[Metric[Hub]]] = (
         _one(lambda hub: hub.counts.resets),
     ),
     Metric(
+        "gapless_shared_journal_trimmed_total",
+        "counter",
+        "With a shared journal: entries of former chains that this process, as the owner, has "
+        "removed from the database. They follow each of gapless_resets_total.",
+        _one(lambda hub: hub.counts.trimmed),
+    ),
+    Metric(
         "gapless_upstream_state",
         "gauge",
         "1 for the present state of the connection to CloudWatch Logs.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from common.errors import CannotConnectError, UsageError
-from common.text import NOTHING, replace_unprintable, table
+from common.text import NOTHING, format_size, replace_unprintable, table
 from gapless.options import JOURNAL
 from gapless.terminal import say
 from tui.render.units import duration
@@ -29,6 +29,7 @@ def command(url: Path | str, *, as_json: bool) -> None:
 
     URL is that of `gapless forward --journal`: postgresql://USER@HOST/DATABASE. A log group without
     an owner is read by no forwarder; a server's lag is the number of entries that it still lacks.
+    Entries of before a log group's journal began anew are trimmed: those stored are fewer then.
     """
     if isinstance(url, Path):
         msg = f"{str(url)[:80]!r} is not a shared journal: give postgresql://USER@HOST/DATABASE"
@@ -64,6 +65,8 @@ def _described(engine: Engine, group: StoredGroup) -> dict[str, Any]:
         "group": group.name,
         "pattern": group.pattern,
         "head": group.head,
+        "stored": group.stored,
+        "size_bytes": group.size_bytes,
         "owner": group.owner,
         "lease_left_ms": group.lease_left_ms if group.owner is not None else None,
         "status_age_ms": group.status_age_ms,
@@ -76,6 +79,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         (
             replace_unprintable(one["group"] + (f" {one['pattern']}" if one["pattern"] else "")),
             str(one["head"]),
+            str(one["stored"]),
+            format_size(one["size_bytes"]),
             replace_unprintable(one["owner"] or "nobody"),
             _duration(one["lease_left_ms"]),
             _duration(one["status_age_ms"]),
@@ -87,8 +92,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
         )
         for one in rows
     ]
-    titles = ("log group", "entries", "owner", "lease left", "status age", "servers")
-    return table(titles, cells, right=frozenset((1, 3, 4)))
+    titles = (
+        *("log group", "entries", "stored", "size"),
+        *("owner", "lease left", "status age", "servers"),
+    )
+    return table(titles, cells, right=frozenset((1, 2, 3, 5, 6)))
 
 
 def _duration(ms: int | None) -> str:

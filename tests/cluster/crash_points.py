@@ -21,6 +21,7 @@ BEFORE_APPEND: Final = "before append"
 AFTER_APPEND: Final = "after append, before it is applied"
 AFTER_APPLY: Final = "after apply"
 AFTER_RENEW: Final = "after renew"
+AFTER_TRIM: Final = "after a part of former chains was trimmed"
 AFTER_ACQUIRE: Final = "after acquire, before the epoch"
 AFTER_EPOCH: Final = "after the epoch"
 
@@ -60,6 +61,7 @@ def install(file: Path) -> None:
     for owner, name, before, after in (
         (PostgresLog, "append", BEFORE_APPEND, AFTER_APPEND),
         (PostgresLog, "renew", None, AFTER_RENEW),
+        (PostgresLog, "trim", None, AFTER_TRIM),
         (PostgresLog, "acquire", None, AFTER_ACQUIRE),
         (ReplicatedJournal, "append", None, AFTER_APPLY),
         (ReplicatedJournal, "begin_epoch", None, AFTER_EPOCH),

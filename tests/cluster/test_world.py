@@ -61,6 +61,12 @@ def _without(name: str) -> Rules:
             rules.catches_up_first = False
         case "position of the status":
             rules.checks_status = False
+        case "lease and position of a trim":
+            rules.checks_trims = False
+        case "newest entry first":
+            rules.trims_newest_first = False
+        case "only former chains":
+            rules.trims_former_chains_only = False
         case "epoch":
             rules.takes_over = NoEpoch.take_over
     return rules
@@ -80,6 +86,9 @@ def test_nothing_is_lost_doubled_forked_or_falsely_resumed(part: int) -> None:
         "catching up before welcome",
         "position of the status",
         "epoch",
+        "lease and position of a trim",
+        "newest entry first",
+        "only former chains",
     ],
 )
 def test_a_missing_rule_is_noticed(rule: str) -> None:

@@ -16,7 +16,8 @@ from typing import Final
 
 from forwarder.cluster import entries as coding
 from forwarder.cluster import status as statuses
-from forwarder.cluster.log import NO_DIGEST, Head, Lease, Unavailable, digest_of
+from forwarder.cluster.entries import BeginChain
+from forwarder.cluster.log import EMPTY, Head, Lease, Unavailable, digest_of
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.status import Report, Status
 from forwarder.cluster.view import ForkedError, View
@@ -41,6 +42,9 @@ class Rules:
     checks_position = True
     catches_up_first = True
     checks_status = True
+    checks_trims = True
+    trims_newest_first = True
+    trims_former_chains_only = True
 
 
 class Owner:
@@ -83,6 +87,8 @@ class Owner:
             self._restore,
             self._lose,
             self._end,
+            self._begin_chain,
+            *[self._trim] * 2,
         ]
         with suppress(JournalError):
             random.choice(work)(self.journal, random)
@@ -128,6 +134,17 @@ class Owner:
     def _retire(self, journal: ReplicatedJournal, random: Random) -> None:
         while journal.retire(before=random.randrange(self.world.now_ms + 1)):
             pass
+
+    def _begin_chain(self, journal: ReplicatedJournal, _: Random) -> None:
+        journal.begin_chain()
+        self._proved.clear()
+
+    def _trim(self, journal: ReplicatedJournal, random: Random) -> None:
+        if not self.world.rules.trims_former_chains_only:
+            journal._trim_below = self.view.position
+        before = journal.trimmed
+        journal.trim(random.choice([1, 3, 1_000]))
+        self.world.trimmed += journal.trimmed - before
 
     def _restore(self, journal: ReplicatedJournal, _: Random) -> None:
         rows = journal.bodiless(0, self.world.now_ms, 3)
@@ -230,6 +247,10 @@ class World:
         self.now_ms = 0
         self.engine = MemoryEngine(lambda: self.now_ms)
         self.engine.checks_position = self.rules.checks_position
+        self.engine.checks_trims = self.rules.checks_trims
+        self.engine.trims_newest_first = self.rules.trims_newest_first
+        self.trimmed = 0
+        """Entries that owners have removed from the log."""
         self._folder = folder
         self._names = count()
         self.order = count(1)
@@ -242,7 +263,7 @@ class World:
         self.viewers = [Viewer() for _ in range(4)]
         self._referee = self.open_view("referee")
         self._states = [self.engine.state()]
-        self._checked = 0
+        self._checked = EMPTY
 
     def open_view(self, name: str) -> View:
         """Open a view's file."""
@@ -327,7 +348,7 @@ class World:
     def set_back(self) -> None:
         """The engine is restored from a backup."""
         self.engine.set_back(self.random.choice(self._states))
-        self._checked = 0
+        self._checked = EMPTY
         self._set_back_at = next(self.order)
 
     def follow(self) -> None:
@@ -338,6 +359,10 @@ class World:
         """A server reads a status before the rows that it speaks of."""
         self.random.choice(self.servers).lag()
 
+    def lose_view(self) -> None:
+        """A server loses its file, or another one is started."""
+        self.random.choice(self.servers).view.rebuild()
+
     def roam(self) -> None:
         """A viewer connects to any server."""
         self.random.choice(self.servers).welcome(self.random.choice(self.viewers))
@@ -347,22 +372,23 @@ class World:
         if owner.journal is None or owner.took_over_at < self._set_back_at:
             return
         head = owner.view.head
-        entries = self.engine.groups[GROUP, ""].entries[: head.position]
-        if Head(len(entries), digest_of(entries[-1].index)) != head:
+        entries = self.engine.log(GROUP).read(head.position - 1, 1)
+        if not entries or Head(entries[0].position, digest_of(entries[0].index)) != head:
             msg = "an owner's view is ahead of the log"
             raise BrokenPromiseError(msg)
 
     def _check_log(self) -> None:
-        """Check that each entry follows the one before."""
-        entries = self.engine.groups[GROUP, ""].entries
-        first = max(0, self._checked - 1)
-        previous = digest_of(entries[first - 1].index) if first else NO_DIGEST
-        for entry in entries[first:]:
-            if coding.decode(entry.index)[0] != previous:
+        """Check that each entry follows the one before, or begins a chain after a trimmed one."""
+        last = self._checked
+        for entry in self.engine.log(GROUP).read(max(0, last.position - 1), 10**6):
+            previous, change = coding.decode(entry.index)
+            follows = Head(entry.position - 1, previous) == last
+            is_same = Head(entry.position, digest_of(entry.index)) == last
+            if not (follows or is_same or isinstance(change, BeginChain)):
                 msg = f"entry {entry.position} does not follow the one before"
                 raise BrokenPromiseError(msg)
-            previous = digest_of(entry.index)
-        self._checked = len(entries)
+            last = Head(entry.position, digest_of(entry.index))
+        self._checked = last
 
     def _heal(self) -> None:
         """End all faults, let one owner take over, and compare all that anybody has."""
@@ -386,6 +412,7 @@ class World:
         owner.journal.renew(Report())
         self._check_log()
         everything = sorted(one.id for one in self.cloudwatch)
+        self.lose_view()
         for server in self.servers:
             server.follow()
             rows = server.view.journal.read_after(0, 10**6)
@@ -411,6 +438,7 @@ _STEPS: Final[tuple[Callable[[World], None], ...]] = (
     *[World.lag] * 2,
     World.pause,
     World.crash,
+    World.lose_view,
     World.fail,
     World.fail,
     World.cut,

@@ -95,10 +95,11 @@ class Owned(Journals):
         self.model.begin_epoch()
 
     @rule()
-    def drop_bodies(self) -> None:
-        """Remove the bodies that nobody needs from the log."""
-        assert self.lease is not None
-        self.log.drop_bodies(self.lease, self.view.retired_position())
+    def trim(self) -> None:
+        """Remove bodies and entries that nobody needs from the log."""
+        assert self.owner is not None
+        while self.owner.trim(2):
+            pass
 
 
 class Follower:

@@ -287,6 +287,8 @@ async def test_the_journal_command_names_owners_and_servers(
     assert ":ingest:" in row["owner"]
     assert [":serve:" in server["name"] for server in row["servers"]] == [True]
     assert row["head"] > 1
+    assert row["stored"] == row["head"]
+    assert row["size_bytes"] > 0
     assert row["lease_left_ms"] > 0
 
 

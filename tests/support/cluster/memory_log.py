@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,13 +16,14 @@ from forwarder.cluster.log import (
     Lease,
     News,
     StoredStatus,
+    Trimmed,
     Unavailable,
     Unknown,
     digest_of,
 )
 
 Fault = Literal["refused", "lost_request", "lost_answer", "in_flight"]
-"""What happens to an append: not done and known; not done, or done, and not known; done later."""
+"""What happens to a change: not done and known; not done, or done, and not known; done later."""
 
 
 @dataclass
@@ -53,9 +55,13 @@ class MemoryEngine:
         self.clock = clock
         self.groups: dict[tuple[str, str], _Group] = {}
         self.in_flight: list[Callable[[], object]] = []
-        """Appends that were sent and have not arrived."""
+        """Changes that were sent and have not arrived."""
         self.checks_position = True
         """A log must refuse an append at another position than its end; a test may break it."""
+        self.checks_trims = True
+        """The same of a removal of entries."""
+        self.trims_newest_first = True
+        """A log must remove the newest of several entries first; likewise."""
         self._tokens = count(1)
 
     def log(self, group: str, pattern: str = "") -> MemoryLog:
@@ -68,10 +74,10 @@ class MemoryEngine:
         return next(self._tokens)
 
     def deliver(self) -> None:
-        """Let the appends arrive that are in flight."""
+        """Let the changes arrive that are in flight."""
         sent, self.in_flight = self.in_flight, []
-        for append in sent:
-            append()
+        for change in sent:
+            change()
 
     def state(self) -> dict[tuple[str, str], _Group]:
         """A copy of the state, for ``set_back``."""
@@ -92,7 +98,7 @@ class MemoryLog:
         self.is_down = False
         """Whether this client can't reach the engine."""
         self.faults: list[Fault] = []
-        """Faults of the next appends, in order."""
+        """Faults of the next appends and trims, in order."""
 
     def acquire(self, ttl_ms: int) -> Lease | None:
         """Take the lease if it is free or expired."""
@@ -147,7 +153,9 @@ class MemoryLog:
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """The entries that follow a position."""
-        return self._group().entries[after : after + limit]
+        entries = self._group().entries
+        first = bisect_right(entries, after, key=lambda one: one.position)
+        return entries[first : first + limit]
 
     def head(self) -> Head:
         """The present end."""
@@ -158,13 +166,41 @@ class MemoryLog:
         del after, timeout_ms
         self._group()
 
-    def drop_bodies(self, lease: Lease, through: int) -> None:
-        """Remove the bodies of all entries up to a position."""
-        group = self._group()
-        if group.token == lease.token:
-            group.entries[:through] = [
-                Entry(one.position, one.index, None) for one in group.entries[:through]
-            ]
+    def drop_bodies(self, lease: Lease, through: int, limit: int) -> int:
+        """Remove the bodies of the oldest entries with any, up to a position."""
+        group, dropped = self._group(), 0
+        if group.token != lease.token:
+            return 0
+        for number, one in enumerate(group.entries):
+            if one.position > through or dropped == limit:
+                break
+            if one.bodies is not None:
+                group.entries[number] = Entry(one.position, one.index, None)
+                dropped += 1
+        return dropped
+
+    def trim(self, lease: Lease, at: int, below: int, limit: int) -> Trimmed:
+        """Remove the newest entries below a position."""
+        self._group()
+        fault = self.faults.pop(0) if self.faults else None
+        if fault == "in_flight":
+            self._engine.in_flight.append(lambda: self._remove(lease, at, below, limit))
+        if fault in ("refused", "lost_request", "in_flight"):
+            raise Unavailable(fault)
+        done = self._remove(lease, at, below, limit)
+        if fault == "lost_answer":
+            raise Unavailable(fault)
+        return done
+
+    def _remove(self, lease: Lease, at: int, below: int, limit: int) -> Trimmed:
+        engine, group = self._engine, self._engine.groups[self._key]
+        is_held = group.token == lease.token and group.head.position == at
+        old = [one.position for one in group.entries if one.position < below]
+        chosen = old[-limit:] if engine.trims_newest_first else old[:limit]
+        if not chosen or not (is_held or not engine.checks_trims):
+            return Trimmed(0, 0)
+        group.entries[:] = [one for one in group.entries if one.position not in set(chosen)]
+        return Trimmed(len(chosen), chosen[0])
 
     def look(self, after: int, limit: int) -> News:
         """What ``read``, ``head`` and ``status`` return."""

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from forwarder.cluster.log import EMPTY, Entry, Fenced, Head, Lease, Log, digest_of
+from forwarder.cluster.log import EMPTY, Entry, Fenced, Head, Lease, Log, Trimmed, digest_of
 from forwarder.cluster.postgres import PostgresEngine
 from simulator.programs.postgres import PostgresServer
 from tests.support.cluster.memory_log import MemoryEngine
@@ -152,11 +152,44 @@ def test_a_status_of_another_position_is_refused(log: Log, lease: Lease, at: int
 def test_bodies_are_dropped_up_to_a_position(log: Log, lease: Lease) -> None:
     for position in range(4):
         log.append(lease, position, b"index", b"bodies" if position != 1 else None)
-    log.drop_bodies(Lease(lease.token + 1, TTL_MS), 4)
+    assert log.drop_bodies(Lease(lease.token + 1, TTL_MS), 4, 9) == 0
     assert [one.bodies for one in log.read(0, 9)] == [b"bodies", None, b"bodies", b"bodies"]
-    log.drop_bodies(lease, 3)
+    assert log.drop_bodies(lease, 3, 1) == 1
+    assert [one.bodies for one in log.read(0, 9)] == [None, None, b"bodies", b"bodies"]
+    assert log.drop_bodies(lease, 3, 9) == 1
+    assert log.drop_bodies(lease, 3, 9) == 0
     assert [one.bodies for one in log.read(0, 9)] == [None, None, None, b"bodies"]
     assert log.head() == Head(4, digest_of(b"index"))
+
+
+def test_entries_are_trimmed_from_the_newest_on(log: Log, lease: Lease) -> None:
+    for position in range(6):
+        log.append(lease, position, b"%d" % position, b"bodies" if position % 2 else None)
+    assert log.trim(lease, 6, 5, 3) == Trimmed(3, 2)
+    left = [Entry(1, b"0", None), Entry(5, b"4", None), Entry(6, b"5", b"bodies")]
+    assert log.read(0, 9) == left
+    assert [log.read(after, 1) for after in (1, 3, 4)] == [[left[1]]] * 3
+    assert log.head() == Head(6, digest_of(b"5"))
+    assert log.trim(lease, 6, 2, 3) == Trimmed(1, 1)
+    assert log.trim(lease, 6, 1, 3) == Trimmed(0, 0)
+    assert log.renew(lease, b"status", 6)
+    for after in (0, 2, 4, 5, 6):
+        news = log.look(after, 9)
+        assert (
+            news.entries == log.read(after, 9) == [one for one in left[1:] if one.position > after]
+        )
+        assert news.status.content == b"status"
+    log.append(lease, 6, b"6", None)
+    assert log.head().position == 7
+
+
+@pytest.mark.parametrize("at", [2, 4])
+def test_a_trim_elsewhere_does_nothing(log: Log, lease: Lease, at: int) -> None:
+    for position in range(3):
+        log.append(lease, position, b"index", b"bodies")
+    assert log.trim(lease, at, 3, 9) == Trimmed(0, 0)
+    assert log.trim(Lease(lease.token + 1, TTL_MS), 3, 3, 9) == Trimmed(0, 0)
+    assert [one.bodies for one in log.read(0, 9)] == [b"bodies"] * 3
 
 
 def test_wants_are_replaced_and_expire(log: Log, open_log: Open) -> None:

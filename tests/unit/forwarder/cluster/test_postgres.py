@@ -11,9 +11,18 @@ import psycopg
 import pytest
 
 from forwarder.cluster import postgres
-from forwarder.cluster.log import Fenced, Lease, Unavailable, Unknown
+from forwarder.cluster.log import (
+    Entry,
+    Fenced,
+    Lease,
+    NotAllowedError,
+    Trimmed,
+    Unavailable,
+    Unknown,
+)
 from forwarder.cluster.postgres import PostgresEngine, PostgresLog
 from forwarder.cluster.replicated import ReplicatedJournal
+from forwarder.cluster.status import Report
 from forwarder.cluster.view import View
 from forwarder.errors import ConfigError, JournalError
 from simulator.programs.postgres import PostgresServer
@@ -238,12 +247,136 @@ def test_the_manual_lists_the_rights_of_a_role_that_creates_no_tables(
     lease = _acquired(other)
     other.append(lease, 0, b"one", b"bodies")
     other.renew(lease, b"status", 1)
-    other.drop_bodies(lease, 1)
+    assert other.drop_bodies(lease, 1, 9) == 1
+    assert other.trim(lease, 1, 1, 9) == Trimmed(0, 0)
     other.want("me", b"", 0)
     other.want("me", b"", TTL_MS)
     assert other.wants() == {"me": b""}
     assert other.read(0, 9)[0].bodies is None
     other.release(lease)
+
+
+def test_a_role_that_may_not_remove_entries_is_told_so(
+    database: Database, log: PostgresLog
+) -> None:
+    log.append(_acquired(log), 0, b"one", None)
+    role = f"role_{database.name}"
+    with database.admin() as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN".encode())
+        admin.execute(f"GRANT USAGE ON SCHEMA gapless TO {role}".encode())
+        admin.execute(f"GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA gapless TO {role}".encode())
+        admin.execute("UPDATE gapless.groups SET lease_until = NULL")
+    other = database.engine(database.server.url_of(role, database.name)).log(GROUP)
+    lease = _acquired(other)
+    with pytest.raises(NotAllowedError, match=r"GRANT DELETE ON gapless\.entries TO"):
+        other.trim(lease, 1, 1, 9)
+    assert other.renew(lease, b"status", 1)
+
+
+def test_a_trim_is_bounded_by_bytes_but_for_a_single_entry(
+    log: PostgresLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "TRIM_BYTES_MAX", 2_000)
+    lease = _acquired(log)
+    for position, size in enumerate((9_000, 500, 500, 500, 9_000, 1)):
+        log.append(lease, position, bytes(size), bytes(size))
+    below, found = 6, []
+    while (done := log.trim(lease, 6, below, 9)).removed:
+        found.append(done)
+        below = done.lowest
+    assert found == [Trimmed(1, 5), Trimmed(2, 3), Trimmed(1, 2), Trimmed(1, 1)]
+    assert log.read(0, 9) == [Entry(6, b"\0", b"\0")]
+
+
+def test_the_size_of_a_log_is_that_of_what_is_stored(database: Database, log: PostgresLog) -> None:
+    lease = _acquired(log)
+    for position in range(4):
+        log.append(lease, position, bytes(30), bytes(9_000) if position % 2 else None)
+    log.trim(lease, 4, 3, 1)
+    [group] = database.engine().groups()
+    assert (group.head, group.stored, group.size_bytes) == (4, 3, 3 * 30 + 9_000)
+
+
+def _trim_for_ever(url: str, folder: Path) -> None:
+    """Own a journal with two former chains, and trim it entry by entry."""
+    view = View(folder / "killed", GROUP, boot="boot")
+    log = PostgresEngine(url, "killed").log(GROUP)
+    lease = log.acquire(1)
+    assert lease is not None
+    owner = ReplicatedJournal.take_over(log, lease, view, timer=lambda: 0, random=lambda: 1)
+    for first in (0, 10_000):
+        for number in range(300):
+            owner.append(events([first + number]), "live")
+        owner.begin_chain()
+    owner.append(events(range(20_000, 20_005)), "live")
+    owner.renew(Report())
+    sys.stdout.write("trimming\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    while True:
+        owner.trim(1)
+
+
+@pytest.mark.parametrize("victim", ["owner", "database"])
+def test_a_kill_during_trimming_harms_nobody(tmp_path: Path, victim: str) -> None:
+    server = PostgresServer()  # durable
+    server.start()
+    try:
+        _kill_while_trimming(server, tmp_path, victim)
+    finally:
+        server.remove()
+
+
+def _kill_while_trimming(server: PostgresServer, folder: Path, victim: str) -> None:
+    code = f"from {__name__} import _trim_for_ever as f; from pathlib import Path;"
+    code += f" f({server.url!r}, Path({str(folder)!r}))"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.readline() == b"trimming\n"
+        engine = PostgresEngine(server.url, "me")
+        log = engine.log(GROUP)
+        behind = View(folder / "behind", GROUP, boot="boot")
+        behind.apply(log.read(0, 450))
+        total = log.head().position
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        while engine.groups()[0].stored > total - 20:
+            assert child.poll() is None
+        if victim == "database":
+            server.kill()
+            server.start()
+        child.kill()
+    stored = [one.position for one in log.read(0, total)]
+    whole = range(1, total + 1)
+    first = total - next(gap for gap in range(total) if stored[-1 - gap] != total - gap) + 1
+    assert 20 <= total - len(stored) < total
+    # A prefix, and all of the present chain.
+    assert stored == [one for one in whole if one <= len(stored) - (total - first + 1)] + [
+        one for one in whole if one >= first
+    ]
+    fresh = View(folder / "fresh", GROUP, boot="boot")
+    for view in (behind, fresh):
+        assert not view.catch_up(log), "it was not built again"
+    owner = ReplicatedJournal.take_over(
+        log, _acquired(log), fresh, timer=lambda: 0, random=lambda: 1
+    )
+    while owner.trim():
+        pass
+    assert owner.trimmed == len(stored) - (total - first + 1)
+    assert [one.position for one in log.read(0, total)] == [*range(first, total + 2)]
+    last = View(folder / "last", GROUP, boot="boot")
+    for view in (behind, last):
+        view.catch_up(log)
+        assert view.head == fresh.head
+        assert view.journal.chain == owner.chain
+        rows = view.journal.read_after(0, 9_999)
+        assert rows == owner.read_after(0, 9_999)
+        assert [row.id for row in rows] == [str(one) for one in range(20_000, 20_005)]
+    for view in (behind, fresh, last):
+        view.close()
+    engine.close()
 
 
 def test_two_forwarders_may_create_the_tables_at_once(database: Database) -> None:

@@ -9,8 +9,9 @@ from forwarder.cluster import entries
 from forwarder.cluster.log import Fenced, Lease, Unavailable, Unknown
 from forwarder.cluster.replicated import PAUSE_MAX_MS, CircuitBreaker, ReplicatedJournal
 from forwarder.cluster.status import Report
-from forwarder.cluster.view import View
+from forwarder.cluster.view import ENTRY_BYTES, View
 from forwarder.errors import JournalFullError
+from forwarder.journal.contract import ROW_BYTES
 from tests.support.cluster.memory_log import Fault, MemoryEngine, MemoryLog
 from tests.support.forwarder.log_events import GROUP, events
 
@@ -188,3 +189,69 @@ def test_nothing_is_written_without_a_change(rig: Rig) -> None:
     assert rig.owner.mark_lost(["1"], "why") == 0
     assert rig.owner.retire(before=0) == 0
     assert rig.log.head() == head
+
+
+def test_a_forgotten_chain_is_trimmed_part_by_part(rig: Rig) -> None:
+    for number in range(4):
+        rig.owner.append(events([number]), "live")
+    assert not rig.owner.trim(2), "the chain is the present one"
+    rig.owner.begin_chain()
+    assert rig.owner.trim(2)
+    assert [one.position for one in rig.log.read(0, 9)] == [1, 2, 3, 6]
+    while rig.owner.trim(2):
+        pass
+    assert [one.position for one in rig.log.read(0, 9)] == [6]
+    assert rig.owner.trimmed == 5
+
+
+def test_the_next_owner_goes_on_trimming(rig: Rig, tmp_path: Path) -> None:
+    rig.owner.append(events(range(4)), "live")
+    rig.owner.begin_chain()
+    rig.owner.trim(1)
+    rig.log.release(rig.owner._lease)
+    view = View(tmp_path / "b.view", GROUP, boot="boot")
+    other = rig.take_over(rig.engine.log(GROUP), view)
+    assert not rig.owner.trim(1), "without the lease, nothing is removed"
+    while other.trim(1):
+        pass
+    assert [one.position for one in rig.log.read(0, 9)] == [3, 4]
+    assert other.trimmed == 1
+    view.close()
+
+
+@pytest.mark.parametrize("fault", ["refused", "lost_answer", "in_flight"])
+def test_a_failed_trim_is_tried_again(rig: Rig, fault: Fault) -> None:
+    rig.owner.append(events(range(4)), "live")
+    rig.owner.begin_chain()
+    rig.log.faults = [fault]
+    with pytest.raises(Unavailable):
+        rig.owner.trim()
+    assert rig.owner.failure is None
+    rig.now_ms += 1_000
+    while rig.owner.trim():
+        pass
+    rig.engine.deliver()
+    assert [one.position for one in rig.log.read(0, 9)] == [3]
+
+
+def test_bodies_that_retention_removed_leave_the_log(rig: Rig) -> None:
+    rig.owner.append(events(range(4)), "live")
+    rig.owner.retire(bytes_max=0)
+    while rig.owner.trim():
+        pass
+    assert [one.bodies for one in rig.log.read(0, 9)] == [None] * 3
+
+
+def test_the_log_counts_as_the_journals_size_where_it_is_larger_than_the_rows(rig: Rig) -> None:
+    rig.owner.append(events(range(50)), "live")
+    rows = rig.view.journal.size_bytes
+    assert rig.owner.size_bytes() == rows()
+    for _ in range(90):
+        rig.owner.retire(bytes_max=0)
+        rig.owner.restore({str(number): "again" for number in range(50)})
+    stored = sum(len(one.index) + ENTRY_BYTES for one in rig.log.read(0, 999))
+    assert rig.owner.size_bytes() == rows() + stored - ROW_BYTES * 50
+    # Retention must not spare bodies that are there beside it.
+    assert rig.owner.retire(bytes_max=rows() + 1) == 50
+    rig.owner.begin_chain()
+    assert rig.owner.size_bytes() < 1_000

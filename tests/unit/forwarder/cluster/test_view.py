@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,70 @@ def test_entries_that_do_not_follow_change_nothing(
     view.close()
 
 
+def _begin_another_chain(owner: ReplicatedJournal) -> None:
+    for number in range(5):
+        owner.append(events([number]), "live")
+    owner.begin_chain()
+    owner.append(events(range(7, 9)), "live")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 9])
+@pytest.mark.parametrize("applied", range(8))
+def test_a_view_behind_trimmed_entries_goes_on_with_the_next_chain(
+    owner: ReplicatedJournal, log: MemoryLog, path: Path, applied: int, parts: int
+) -> None:
+    _begin_another_chain(owner)
+    view = _open(path)
+    view.apply(log.read(0, applied))
+    for _ in range(parts):
+        owner.trim(1)
+    assert not view.catch_up(log)
+    assert view.head == log.head()
+    assert view.journal.chain == owner.chain
+    assert view.journal.read_after(0, 9) == owner.read_after(0, 9)
+    assert view.chain_at == 7
+    # As with any other view, coverage is what the owner says, once it says it.
+    owner.cover(0, 9)
+    owner.renew(Report())
+    status = statuses.decode(log.status().content)
+    assert view.is_valid(status, log.status().at)
+    view.close()
+    view = _open(path)
+    assert view.head == log.head()
+    view.close()
+
+
+def test_a_view_does_not_skip_what_no_chain_follows(
+    owner: ReplicatedJournal, engine: MemoryEngine, log: MemoryLog, path: Path
+) -> None:
+    owner.append(events([1]), "live")
+    owner.append(events([2]), "live")
+    view = _open(path)
+    view.apply(log.read(0, 1))
+    del engine.groups[GROUP, ""].entries[1]
+    with pytest.raises(ForkedError):
+        view.apply(log.read(1, 1))
+    view.close()
+
+
+def test_a_view_of_an_earlier_version_goes_on(
+    owner: ReplicatedJournal, log: MemoryLog, path: Path
+) -> None:
+    owner.append(events(range(5)), "live")
+    view = _open(path)
+    view.catch_up(log)
+    view.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE replica DROP COLUMN log_bytes")
+    connection.close()
+    view = _open(path)
+    assert (view.head, view.log_bytes) == (log.head(), 0)
+    owner.append(events([6]), "live")
+    view.catch_up(log)
+    assert view.log_bytes > 0
+    view.close()
+
+
 def test_a_log_that_contradicts_itself_is_reported(
     owner: ReplicatedJournal, engine: MemoryEngine, log: MemoryLog, path: Path
 ) -> None:
@@ -231,7 +296,7 @@ def test_the_log_forgets_what_retention_removed(
 ) -> None:
     for start in (0, 5, 10):
         owner.append(events(range(start, start + 5), from_ms=start * 100), "live")
-    while owner.retire(before=1_000):
+    while owner.retire(before=1_000) or owner.trim():
         pass
     assert [one.bodies is None for one in log.read(0, 9)] == [True, True, True, False, True]
     view = _open(path)
@@ -244,14 +309,14 @@ def test_the_log_forgets_what_retention_removed(
 def test_the_log_keeps_a_body_that_came_back(owner: ReplicatedJournal, log: MemoryLog) -> None:
     owner.append(events(range(5), from_ms=0), "live")
     owner.append(events(range(5, 9), from_ms=500), "live")
-    while owner.retire(before=500):
+    while owner.retire(before=500) or owner.trim():
         pass
     assert owner.restore({"3": "line 3"}) == 1
     position = log.head().position
     owner.append(events(range(9, 12), from_ms=900), "live")
     while owner.retire(bytes_max=owner.size_bytes() - 1):
         pass
-    while owner.retire(before=500):
+    while owner.retire(before=500) or owner.trim():
         pass
     assert log.read(position - 1, 1)[0].bodies is None, "removed again: strays go first"
     assert owner.restore({"3": "line 3"}) == 1
