@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from forwarder.cluster.engine import EngineThread
-from forwarder.cluster.log import Head, Log, digest_of
+from forwarder.cluster.log import Entry, Head, Log, digest_of
 from forwarder.cluster.view import REBUILDS_MAX, ForkedError, View
 
 READ_ENTRIES: Final = 16
-"""Entries read at once: at most 16 MiB, mostly far less."""
+"""Entries read at once at first: at most 16 MiB, mostly far less."""
+
+READ_ENTRIES_MAX: Final = 1_024
+"""Entries read at once where they are small, as those of a quiet log group are."""
+
+READ_BYTES: Final = 1 << 20
+"""Encoded bytes to read at once: less, and the next read is for more entries; or the reverse."""
+
+APPLY_BYTES: Final = 16 << 10
+"""Encoded bytes applied in one transaction, unless one entry has more: it takes milliseconds, which
+viewers of other log groups wait."""
+
+
+def next_limit(limit: int, size: int) -> int:
+    """The number of entries to read after a read of ``limit`` entries with ``size`` bytes."""
+    if size > 2 * READ_BYTES:
+        return max(1, limit // 2)
+    return min(READ_ENTRIES_MAX, 2 * limit) if size < READ_BYTES else limit
+
+
+def portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Cut entries into those that are applied together."""
+    start = size = 0
+    for index, entry in enumerate(entries):
+        added = size_of(entry)
+        if size + added > APPLY_BYTES and index > start:
+            yield entries[start:index]
+            start, size = index, 0
+        size += added
+    if start < len(entries):
+        yield entries[start:]
+
+
+def size_of(entry: Entry) -> int:
+    """Encoded bytes of an entry."""
+    return len(entry.index) + len(entry.bodies or b"")
 
 
 async def catch_up(view: View, log: Log, thread: EngineThread) -> None:
@@ -31,13 +67,19 @@ async def catch_up(view: View, log: Log, thread: EngineThread) -> None:
 
 async def _follow(view: View, log: Log, thread: EngineThread) -> None:
     head = await thread.run(log.head)
-    while view.position < head.position:
-        entries = await thread.run(partial(log.read, view.position, READ_ENTRIES))
-        if not entries:
-            break
-        for entry in entries:
-            view.apply([entry])
-            await asyncio.sleep(0)
+    limit = READ_ENTRIES
+    reading = asyncio.create_task(thread.run(partial(log.read, view.position, limit)))
+    try:
+        while view.position < head.position and (entries := await reading):
+            limit = next_limit(limit, sum(map(size_of, entries)))
+            # The engine works while the entries are applied.
+            after = entries[-1].position
+            reading = asyncio.create_task(thread.run(partial(log.read, after, limit)))
+            for portion in portions(entries):
+                view.apply(portion)
+                await asyncio.sleep(0)
+    finally:
+        reading.cancel()
     await check_prefix(view, head, log, thread)
 
 

@@ -8,7 +8,9 @@ not here but in the status: coverage and gaps.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -159,20 +161,15 @@ def append_of(
 def events_of(change: Append) -> list[LogEvent]:
     """The events that a change appends, without their messages."""
     names = [from_blob(name) for name in change.names]
-    columns = change.ids, change.timestamps, change.ingestion_times, change.streams
-    return [
-        LogEvent(one, timestamp, ingested, names[stream], "")
-        for one, timestamp, ingested, stream in zip(*columns, strict=True)
-    ]
+    streams = map(names.__getitem__, change.streams)
+    columns = change.ids, change.timestamps, change.ingestion_times, streams
+    return list(map(LogEvent, *columns, repeat("")))
 
 
 def digests_of(change: Append) -> list[int]:
     """The digests of the events that a change appends."""
     data = change.digests
-    return [
-        int.from_bytes(data[start : start + _DIGEST_BYTES], "big")
-        for start in range(0, len(data), _DIGEST_BYTES)
-    ]
+    return list(struct.unpack(f">{len(data) // _DIGEST_BYTES}Q", data))
 
 
 def cut(messages: Sequence[bytes]) -> Iterator[slice]:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from forwarder.cluster import entries as coding
 from forwarder.cluster.entries import (
@@ -33,6 +33,7 @@ from forwarder.journal.contract import new_epoch
 from forwarder.journal.database import Database, from_blob
 from forwarder.journal.sqlite import SqliteJournal
 from forwarder.journal.tables import Bodied
+from forwarder.records import LogEvent
 
 READ_ENTRIES: Final = 64
 """Entries that are read and applied at once: at most 64 MiB, mostly far less."""
@@ -78,6 +79,13 @@ def boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return secrets.token_hex(16)
+
+
+class _Append(NamedTuple):
+    """An entry that appends events."""
+
+    change: Append
+    messages: Sequence[bytes] | None
 
 
 class View:
@@ -242,15 +250,27 @@ class View:
             ForkedError: They do not follow.
             JournalError: They can't be read or written; nothing was changed.
         """
-        changes = []
+        changes: list[Change] = []
+        appends: list[_Append] = []
         with self._transaction() as connection:
             for entry in entries:
                 previous, change = coding.decode(entry.index)
                 if entry.position != self.position + 1 or previous != self._head.digest:
                     self._skip(connection, Head(entry.position - 1, previous), change)
-                self._perform(connection, change, entry)
+                messages = None if entry.bodies is None else coding.decode_bodies(entry.bodies)
+                if appends and not (
+                    isinstance(change, Append) and change.origin == appends[0].change.origin
+                ):
+                    self._append(appends)
+                    appends.clear()
+                self._note(connection, change, entry.position)
+                if isinstance(change, Append):
+                    appends.append(_Append(change, messages))
+                else:
+                    self.perform(change, messages)
                 changes.append(change)
                 self._move(connection, entry.index)
+            self._append(appends)
             self._write_position(connection)
         return changes
 
@@ -288,11 +308,7 @@ class View:
         journal = self.journal
         match change:
             case Append():
-                if change.first_seq != journal.head_seq + 1:
-                    raise self.forked(self.position + 1)
-                absent = (None,) * len(change.ids)
-                batch = Bodied(coding.digests_of(change), messages or absent)
-                return journal.append_bodied(coding.events_of(change), batch, change.origin)
+                return self._append([_Append(change, messages)])
             case BeginEpoch():
                 self._epoch = change.epoch
                 journal.begin_epoch()
@@ -311,10 +327,21 @@ class View:
                 journal.put_ended(execution, change.status, rule)
         return 0
 
-    def _perform(self, connection: sqlite3.Connection, change: Change, entry: Entry) -> None:
-        self._note(connection, change, entry.position)
-        messages = None if entry.bodies is None else coding.decode_bodies(entry.bodies)
-        self.perform(change, messages)
+    def _append(self, appends: Sequence[_Append]) -> int:
+        """Append what some entries of one origin have; all at once, since each call takes time."""
+        journal = self.journal
+        events: list[LogEvent] = []
+        digests: list[int] = []
+        bodies: list[bytes | None] = []
+        for change, messages in appends:
+            if change.first_seq != journal.head_seq + len(events) + 1:
+                raise self.forked(self.position + 1)
+            events += coding.events_of(change)
+            digests += coding.digests_of(change)
+            bodies += messages or [None] * len(change.ids)
+        if not appends:
+            return 0
+        return journal.append_bodied(events, Bodied(digests, bodies), appends[0].change.origin)
 
     def _note(self, connection: sqlite3.Connection, change: Change, position: int) -> None:
         """Note where the rows of an entry, or of a chain, begin."""
@@ -385,10 +412,10 @@ class View:
         self._head = Head(self.position + 1, digest_of(index))
         self._log_bytes += len(index) + ENTRY_BYTES
         connection.execute("INSERT INTO replica_digests VALUES (?, ?)", self._head)
-        oldest = self.position - DIGESTS_MAX
-        connection.execute("DELETE FROM replica_digests WHERE position <= ?", (oldest,))
 
     def _write_position(self, connection: sqlite3.Connection) -> None:
+        oldest = self.position - DIGESTS_MAX
+        connection.execute("DELETE FROM replica_digests WHERE position <= ?", (oldest,))
         connection.execute(
             "UPDATE replica SET position = ?, digest = ?, chain_at = ?, dropped_seq = ?,"
             " log_bytes = ?",

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nlargest
+from itertools import repeat
 from typing import Final
 
 from common.ranges import RangeSet
@@ -332,12 +333,15 @@ class SqliteJournal:
         self._streams.commit(spans, numbers)
         earliest = min((span[0] for span in spans.values()), default=TIMESTAMP_MAX)
         self._bodies.commit(batch.size, earliest)
-        self._recent.add(
-            (event.id, KnownRow(seq, event.timestamp, event.stream, True, False, digest))  # noqa: FBT003
-            for seq, (event, digest) in enumerate(
-                zip(events, bodies.digests, strict=True), self.head_seq + 1
-            )
+        # Not a loop in Python: this is a tenth of the time of building a replica.
+        known = map(
+            KnownRow,
+            range(self.head_seq + 1, self.head_seq + 1 + len(events)),
+            *([one.timestamp for one in events], [one.stream for one in events]),
+            *(repeat(True), repeat(False)),  # noqa: FBT003
+            bodies.digests,
         )
+        self._recent.add(zip([one.id for one in events], known, strict=True))
         if None in bodies.messages:
             # The cache holds only rows with bodies.
             columns = zip(events, bodies.messages, strict=True)

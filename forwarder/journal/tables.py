@@ -7,6 +7,7 @@ combines its chain and seq, so that rows sort by seq within a chain.
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, Final, NamedTuple, get_args
@@ -197,24 +198,23 @@ class NewRows:
             connection.execute(_INSERT, self._values[start : start + _FIELDS])
 
     def _encode(self, origin: int) -> None:
-        chain, place, numbers = self._chain, self._place, self._numbers
-        add = self._values.extend
-        columns = self._events, self._bodies.digests, self._bodies.messages
-        for event, digest, message in zip(*columns, strict=True):
-            add(
-                (
-                    place,
-                    chain,
-                    id_to_blob(event.id),
-                    event.timestamp,
-                    event.ingestion_time,
-                    numbers[event.stream],
-                    origin,
-                    digest - MODULUS if digest >> 63 else digest,  # signed, as SQLite needs it
-                    message,
-                )
-            )
-            place += 1
+        events, numbers, count = self._events, self._numbers, len(self._events)
+        digests = struct.pack(f"={count}Q", *self._bodies.digests)
+        # Column by column, since a loop over rows takes twice as long.
+        columns: tuple[Sequence[Any], ...] = (
+            range(self._place, self._place + count),
+            [self._chain] * count,
+            [id_to_blob(event.id) for event in events],
+            [event.timestamp for event in events],
+            [event.ingestion_time for event in events],
+            [numbers[event.stream] for event in events],
+            [origin] * count,
+            struct.unpack(f"={count}q", digests),  # signed, as SQLite needs it
+            self._bodies.messages,
+        )
+        values = self._values = [None] * (_FIELDS * count)
+        for field, column in enumerate(columns):
+            values[field::_FIELDS] = column
 
     @property
     def sums(self) -> Iterable[tuple[int, int, int]]:

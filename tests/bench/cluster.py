@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import tempfile
 import time
@@ -10,20 +11,24 @@ from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import random
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Final
 
 from forwarder.cloudwatch.clock import timer_ms
 from forwarder.cloudwatch.reader import decode_page
+from forwarder.cluster.catching_up import catch_up
+from forwarder.cluster.engine import EngineThread
 from forwarder.cluster.postgres import PostgresEngine
 from forwarder.cluster.replicated import ReplicatedJournal
 from forwarder.cluster.view import View
+from forwarder.groups.leasing import LEASE_MS
 from forwarder.journal.contract import Journal
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.records import LogEvent
 from simulator.programs.postgres import PostgresServer
 from tests.bench.goals import Goal, figure
 from tests.bench.standin import GROUP, canned_page
+from tests.cluster import campaign
 
 EVENTS: Final = 100_000
 BATCH: Final = 1_000
@@ -38,6 +43,13 @@ SHARE: Final = Goal(0.4, "of SQLite", is_least=True)
 P50: Final = Goal(8, "ms")
 P99: Final = Goal(20, "ms")
 BOOTSTRAP: Final = Goal(100_000, "events/s", is_least=True)
+TAKEOVER: Final = Goal(campaign.GOAL_S, "s")
+
+SINGLY: Final = f"{GROUP}/singly"
+"""A log group whose events come one by one."""
+
+KILLS: Final = 5
+TAKEOVER_VIEWERS: Final = 4
 
 
 def measure() -> Iterator[str]:
@@ -49,6 +61,7 @@ def measure() -> Iterator[str]:
             yield from _measure(server, Path(folder))
     finally:
         server.remove()
+    yield from _takeovers()
 
 
 def _measure(server: PostgresServer, folder: Path) -> Iterator[str]:
@@ -73,16 +86,17 @@ def _measure(server: PostgresServer, folder: Path) -> Iterator[str]:
         f"{rates['shared']:,.0f} events/s, {share:.2f} of it",
         SHARE.judged(share),
     )
-    started, cpu_s = time.perf_counter(), time.process_time()
-    other = View(folder / "bootstrap", GROUP, boot="boot")
-    other.catch_up(engine.log(GROUP))
-    rate = owner.head_seq / (time.perf_counter() - started)
-    of_cpu = owner.head_seq / (time.process_time() - cpu_s)
-    other.close()
+    rate, of_cpu = _bootstrap(server, folder / "bootstrap", GROUP)
     yield figure(
         "bootstrap of a view",
         f"{rate:,.0f} events/s, {of_cpu:,.0f} for each second of CPU",
         BOOTSTRAP.judged(rate),
+    )
+    _write_singly(engine, folder / "singly", next(batches))
+    rate, of_cpu = _bootstrap(server, folder / "bootstrap singly", SINGLY)
+    yield figure(
+        "the same, one event an entry",
+        f"{rate:,.0f} events/s, {of_cpu:,.0f} for each second of CPU",
     )
     lags = _deliver(server, folder, owner, batches)
     cuts = quantiles(lags, n=100)
@@ -97,8 +111,45 @@ def _measure(server: PostgresServer, folder: Path) -> Iterator[str]:
     engine.close()
 
 
+def _bootstrap(server: PostgresServer, path: Path, group: str) -> tuple[float, float]:
+    """Build a view as a server that starts does; return events/s, and for each second of CPU."""
+    started, cpu_s = time.perf_counter(), time.process_time()
+    thread = EngineThread(PostgresEngine(server.url, "bootstrap"))
+    view = View(path, group, boot="boot")
+    asyncio.run(catch_up(view, thread.engine.log(group), thread))
+    spent_s, spent_cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
+    events = view.journal.head_seq
+    view.close()
+    thread.close()
+    return events / spent_s, events / spent_cpu_s
+
+
+def _write_singly(engine: PostgresEngine, path: Path, events: Sequence[LogEvent]) -> None:
+    """Append events one by one, as they come in a quiet log group."""
+    view = View(path, SINGLY, boot="boot")
+    owner = _take_over(engine, view)
+    for event in events:
+        owner.append([event], "live")
+    view.close()
+
+
+def _takeovers() -> Iterator[str]:
+    """Kill owners of a small cluster, mostly within their work; see ``tests.cluster.campaign``."""
+    nothing = campaign.Plan(pauses=0, engine_kills=0, promotions=0)
+    found = asyncio.run(campaign.run(nothing._replace(kills=KILLS, viewers=TAKEOVER_VIEWERS)))
+    worst = max(found.takeovers)
+    yield figure(
+        "takeover",
+        f"from the owner's SIGKILL to the next mark p50 {median(found.takeovers):.1f} s, max"
+        f" {worst:.1f} s ({KILLS} kills, lease {LEASE_MS / 1_000:.0f} s)",
+        TAKEOVER.judged(worst),
+    )
+    if not found.is_clean:
+        yield from found.lines()
+
+
 def _take_over(engine: PostgresEngine, view: View) -> ReplicatedJournal:
-    log = engine.log(GROUP)
+    log = engine.log(view.journal.group)
     lease = log.acquire(TTL_MS)
     assert lease is not None
     return ReplicatedJournal.take_over(log, lease, view, timer=timer_ms, random=random)
