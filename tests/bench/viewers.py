@@ -86,13 +86,13 @@ class Memory:
 
 def measure(viewers: int, rate: int, seconds: float) -> Iterator[Report]:
     """Measure the limit, then the forwarder: one viewer, all, and all with a stalled one."""
-    yield _broadcast(viewers, rate, seconds)
+    yield broadcast(viewers, rate, seconds)
     yield _forwarder("forwarder, one viewer", 1, rate, seconds, stalled=0)
     yield _forwarder("forwarder", viewers, rate, seconds, stalled=0)
     yield _forwarder("forwarder, one viewer stalled", viewers, rate, seconds, stalled=1)
 
 
-def _broadcast(viewers: int, rate: int, seconds: float) -> Report:
+def broadcast(viewers: int, rate: int, seconds: float) -> Report:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.broadcast", str(rate)],
         stdin=subprocess.PIPE,
