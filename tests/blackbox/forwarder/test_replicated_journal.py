@@ -272,21 +272,27 @@ async def test_a_server_keeps_all_rules_of_the_protocol(
 async def test_the_journal_command_names_owners_and_servers(
     cluster: Cluster, engine: PostgresServer, ledger: Ledger, tmp_path: Path
 ) -> None:
-    ledger.put(STREAMS[0], [(now_ms(), "one")])
     with cluster.start("a", "both") as one:
         await until_ready(one)
+        # Not before: however long the start took, this is recent enough for a poll.
+        ledger.put(STREAMS[0], [(now_ms(), "one")])
 
         def look() -> list[dict[str, Any]]:
             with GaplessProcess("journal", engine.url, "--json", state=tmp_path) as listing:
                 rows: list[dict[str, Any]] = json.loads(listing.out.wait_end()[0])
             return rows
 
-        await until(lambda: bool(look()[0]["servers"]), "a server's wants")
-        [row] = look()
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = look()
+            return bool(found[0]["servers"]) and found[0]["head"] > 1
+
+        await until(is_there, "a server's wants and the event")
+        [row] = found
     assert row["group"] == GROUP
     assert ":ingest:" in row["owner"]
     assert [":serve:" in server["name"] for server in row["servers"]] == [True]
-    assert row["head"] > 1
     assert row["stored"] == row["head"]
     assert row["size_bytes"] > 0
     assert row["lease_left_ms"] > 0
