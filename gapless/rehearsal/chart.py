@@ -33,7 +33,7 @@ _STATES: Final = {
 
 LEGEND: Final = (
     "█ fault is on · ! first sign · + connected again · ░ until verified again (✓) · viewer: "
-    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 10 s, . stands still"
+    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 10 s, . further behind"
 )
 
 _ASCII: Final = str.maketrans("█░✓━▁▂▃▄▅▆▇·…", "#-v=..::||#;~")

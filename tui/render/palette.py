@@ -269,6 +269,8 @@ class Palette:
             colour = None  # in reverse, each segment would have a background of its own
         if self._depth == "none":
             colour = None
+            if role == "badge.quiet":  # or it would be as loud as the others: off beside ON
+                flags = "r" if surface in _REVERSED else ""
             if role in ("level.error", "level.fatal", "bad"):
                 flags += "u"
         default = RichColor("default", ColorType.DEFAULT)

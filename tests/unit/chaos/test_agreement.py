@@ -25,6 +25,7 @@ def wrong_with(state: str, status: str) -> str:
         (LIVE, f"{GREEN}  PASS 889/889  UTC  following"),
         (LIVE, f"{GREEN}  WAIT 295/398 · 103 not here yet"),
         (LIVE, f"{GREEN}  WAIT 0/889 · 889 not here yet"),
+        (LIVE, f"{GREEN}  WAIT 0/404 · no line is shown yet"),
         (LIVE, GREEN),
         (AWAY, f"{AMBER}  WAIT 295/398 · 103 not here yet"),
         (AWAY, " ✕ 214 MISSING 12:00:10 to 12:00:14 · complete to 12:04:31  PASS 1/1"),
