@@ -111,8 +111,8 @@ def test_without_colour_bold_and_reverse_replace_it() -> None:
 
 def test_without_colour_a_quiet_badge_is_not_as_loud_as_another() -> None:
     palette = Palette(ThemeTones.of({}, dark=True), "none")
-    assert palette.style("badge.bad", "ground").reverse
-    assert not palette.style("badge.quiet", "ground").reverse
+    assert palette.style("badge.bad", "log").reverse
+    assert not palette.style("badge.quiet", "log").reverse
     assert palette.style("badge.quiet", "cursor").reverse
 
 
