@@ -115,7 +115,9 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _text(text: str) -> str:
-    return replace_unprintable(text)
+    """A text outside of code, in which nothing begins an HTML tag."""
+    text = replace_unprintable(text)
+    return text if text.startswith("`") else text.replace("<", "\\<")
 
 
 def _facts(one: RehearsalResult) -> list[tuple[str, str]]:
@@ -150,7 +152,7 @@ def _marks(one: RehearsalResult) -> list[str]:
 
 
 def _steps(one: RehearsalResult) -> list[str]:
-    return [f"{step['at_ms']:>7}  {_text(action_text(step))}" for step in one.steps]
+    return [f"{step['at_ms']:>7}  {replace_unprintable(action_text(step))}" for step in one.steps]
 
 
 # HTML

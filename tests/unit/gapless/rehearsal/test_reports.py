@@ -177,6 +177,11 @@ def test_markdown_for_a_ticket() -> None:
     assert all(row.count(" | ") == len(COLUMNS) - 1 for row in rows)
 
 
+def test_markdown_has_no_html_of_others() -> None:
+    text = markdown_report([result(ok=False, error=HOSTILE)])
+    assert text.count("\\<b>") == text.count("<b>") == 2  # in the verdict, and in its row
+
+
 def test_junit_counts_failures_and_errors() -> None:
     runs = [result(), result(**FAILED), result(error="it stopped", ok=False, total_ms=1_500)]
     [suite] = ET.fromstring(junit_report(runs))
