@@ -48,11 +48,17 @@ release-check: $(READY)
 $(READY): pyproject.toml requirements/all.txt
 	@$(PYTHON) -c 'import sys; sys.exit("gapless needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing pinned dependencies into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/all.txt
+	@echo "installing $$(grep -c == requirements/all.txt) pinned packages into $(VENV), once; this takes a minute or more ..."
+	@rm -f $@.failed; { $(BIN)/python -m pip install --no-color --progress-bar off --disable-pip-version-check \
+		--require-hashes -r requirements/all.txt || touch $@.failed; } | awk -v all="$$(grep -c == requirements/all.txt)" '\
+		/^Collecting / { n++; if (n % 20 == 0) print "  " n " of " all " packages fetched" } \
+		/^Installing collected packages/ { print "  all fetched; unpacking them ..." } { fflush() }'; \
+		! test -e $@.failed || { rm -f $@.failed; exit 1; }
+	@echo "  compiling, so that every start is fast ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q wire common forwarder tui simulator gapless
 	@touch $@
+	@echo "installed; the next start needs none of this, and a demo begins within about ten seconds"
 
 # Renews the pins from pyproject.toml, with pip-tools in an environment of its own.
 lock:

@@ -87,9 +87,8 @@ def choices_of(
 
 def region_of(choice: AwsChoice, env: Mapping[str, str]) -> str | None:
     """Return the Region that the AWS SDK would use, without importing it; None if unknown."""
-    if choice.region or env.get("AWS_DEFAULT_REGION"):
-        return choice.region or env["AWS_DEFAULT_REGION"]
-    return _setting(choice, "region", env)
+    named = choice.region or env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    return named or _setting(choice, "region", env)
 
 
 def account_of(choice: AwsChoice, env: Mapping[str, str]) -> str | None:

@@ -115,6 +115,10 @@ _BAD_SETTINGS: Final = (
     UnknownEndpointError,
     EndpointProviderError,
 )
+_NO_REGION: Final = (
+    "no AWS Region is set: give --region, set AWS_REGION or AWS_DEFAULT_REGION, or write "
+    "'region = …' for the profile in ~/.aws/config"
+)
 _HTTP_TOO_MANY: Final = 429
 _HTTP_SERVER_ERROR: Final = 500
 _TEXT_MAX: Final = 300
@@ -133,6 +137,8 @@ def translate_setup(error: Exception, place: AwsPlace | None = None) -> CloudWat
         if isinstance(error, _LOGGED_OUT):
             return CredentialsExpiredError(f"AWS credentials expired: {place.renewal} ({text})")
         return CredentialsError(f"no AWS credentials ({text}): {place.renewal}")
+    if isinstance(error, NoRegionError):
+        return AwsSettingsError(_NO_REGION)
     return AwsSettingsError(f"{text}: check --profile, --region and --endpoint-url")
 
 

@@ -106,8 +106,10 @@ def open_session(
             since a background process must not read the terminal.
     """
     session = botocore.session.get_session()
-    for name, value in (("profile", aws.profile), ("region", region or aws.region)):
-        if value is not None:
+    # As the AWS CLI; botocore itself reads AWS_DEFAULT_REGION alone.
+    region = region or aws.region or os.environ.get("AWS_REGION")
+    for name, value in (("profile", aws.profile), ("region", region)):
+        if value:
             session.set_config_variable(name, value)
     session.set_default_client_config(BOTO_CONFIG)
     profile = session.get_config_variable("profile") or ""

@@ -110,7 +110,7 @@ def _parts(text: str) -> Iterator[Part]:
             msg = f"!{conversion} in {{{name}!{conversion}}} at character {at} is not supported"
             raise ValueError(msg)
         field = _field(name, at)
-        _check_specification(specification or "", name, at)
+        _check_specification(specification or "", field, at)
         yield Part(shown, field, specification or "")
 
 
@@ -160,17 +160,31 @@ def _field(name: str, at: int) -> Field:
     return fields[0]
 
 
-def _check_specification(specification: str, name: str, at: int) -> None:
+def _check_specification(specification: str, field: Field, at: int) -> None:
+    name = str(field)
     where = f"the format {specification!r} of {{{name}}} at character {at}"
     if any(int(one) > WIDTH_MAX for one in _DIGITS.findall(specification[:20])):
         msg = f"{where} is wider than {WIDTH_MAX:,}"
         raise ValueError(msg)
-    for example in ("", 0, 0.0):
-        with suppress(ValueError):
-            format(example, specification)
+    # What every event has is text; a field of a line may be a number.
+    fits = _fits(specification, "")
+    if not fits and _fits(specification, 0, 0.0):
+        if not field.is_own:
             return
+        msg = f"{where} is for numbers, and {name} is text: write {{{name}:10}} or {{{name}:>10}}"
+        raise ValueError(msg)
+    if fits:
+        return
     msg = f"{where} is unknown: write {{{name}:10}}, {{{name}:>10}} or {{{name}:.2f}}"
     raise ValueError(msg)
+
+
+def _fits(specification: str, *examples: Scalar) -> bool:
+    for example in examples:
+        with suppress(ValueError):
+            format(example, specification)
+            return True
+    return False
 
 
 def _formatted(values: Sequence[Scalar], part: Part) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gapless.aws import AwsChoice, group_folder, read_each
+from gapless.aws import AwsChoice, group_folder, read_each, region_of
 
 NONE = AwsChoice()
 
@@ -100,3 +100,9 @@ async def test_garbage_collection_is_as_before_once_aws_was_read(
     finally:
         gc.enable()
     assert during == [False]
+
+
+def test_aws_region_counts_before_aws_default_region() -> None:
+    both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}
+    assert region_of(NONE, both) == "eu-west-1"
+    assert region_of(NONE, {"AWS_DEFAULT_REGION": "eu-west-2"}) == "eu-west-2"

@@ -110,6 +110,12 @@ def test_a_missing_log_group_is_named_if_known() -> None:
     assert type(translate(error, where=WHERE)) is GroupNotFoundError
 
 
+def test_a_missing_region_is_reported_with_every_way_to_set_it() -> None:
+    for told in (translate_setup(boto.NoRegionError()), translate(boto.NoRegionError(), where="x")):
+        for way in ("--region", "AWS_REGION", "AWS_DEFAULT_REGION", "~/.aws/config"):
+            assert way in str(told)
+
+
 def test_usage_errors_end_with_2_the_rest_with_3() -> None:
     assert translate_setup(boto.NoRegionError()).exit_code == 2
     assert translate(boto.NoCredentialsError(), where=WHERE).exit_code == 3

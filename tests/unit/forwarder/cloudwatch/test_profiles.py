@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from forwarder.cloudwatch.credentials import open_session
 from forwarder.cloudwatch.profiles import code_command, login_command, needs_code
+from forwarder.config import AwsOptions
 
 MFA = "arn:aws:iam::123456789012:mfa/ada"
 PROFILES = {
@@ -45,3 +47,18 @@ def test_the_chain_of_profiles_decides(profile: str, *, needed: bool, command: s
 def test_the_command_for_a_code_names_the_profile() -> None:
     assert code_command("ops") == "gapless groups --profile ops"
     assert code_command("") == "gapless groups"
+
+
+@pytest.mark.parametrize(
+    ("given", "region"),
+    [(AwsOptions(region="eu-west-3"), "eu-west-3"), (AwsOptions(), "eu-west-1")],
+)
+def test_aws_region_counts_as_for_the_aws_cli(
+    given: AwsOptions, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    assert open_session(given).get_config_variable("region") == region
+    monkeypatch.setenv("AWS_REGION", "")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert open_session(AwsOptions(region=region)).get_config_variable("region") == region
