@@ -403,7 +403,7 @@ class Server:
         refusal = self._check_client(connection, request, authorization)
         refusal = refusal or self._check_rate(connection, request)
         if refusal is not None:
-            return self._to_library(error_response(refusal))
+            return self._to_library(error_response(refusal), request)
         if _is_upgrade(request):
             result = await self._accept_viewer(request, authorization)
         else:
@@ -413,7 +413,7 @@ class Server:
             connection.accepted = result
             return None
         self._record_token(connection, authorization, result.status)
-        return self._to_library(result)
+        return self._to_library(result, request)
 
     def _check_client(
         self, connection: ServedConnection, request: Request, authorization: str | None
@@ -532,7 +532,7 @@ class Server:
             await asyncio.sleep(0)
         return None
 
-    def _to_library(self, response: ApiResponse) -> Response:
+    def _to_library(self, response: ApiResponse, request: Request) -> Response:
         self._api.responses[response.status] += 1
         headers = Headers(
             {
@@ -544,7 +544,9 @@ class Server:
             }
         )
         phrase = HTTPStatus(response.status).phrase
-        return Response(response.status, phrase, headers, response.body)
+        # RFC 9110, 9.3.2: a client takes a body after HEAD for the next response.
+        body = b"" if request.method == "HEAD" else response.body
+        return Response(response.status, phrase, headers, body)
 
     # WebSockets
 

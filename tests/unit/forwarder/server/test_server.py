@@ -318,6 +318,16 @@ async def test_an_upgrade_is_refused_in_json_as_well(running: Running) -> None:
     assert "error" in json.loads(refused.value.response.body)
 
 
+async def test_a_response_to_head_has_no_body(running: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
+    writer.write(b"HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert b"Allow: GET" in head
+    assert body == b""
+
+
 async def test_invalid_http_is_refused_and_disturbs_no_viewer(running: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
     writer.write(b"nonsense\r\n\r\n")
