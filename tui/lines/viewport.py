@@ -104,6 +104,9 @@ class Viewport:
         before = self.screen_lines
         self._refresh()
         after = self.screen_lines
+        if not self.following and len(after) == self.height:
+            # The anchor may have been below the top row, while there were too few rows.
+            self._take_anchor()
         return len(before) != len(after) or any(
             one.row is not other.row or one.part != other.part or one.previous is not other.previous
             for one, other in zip(before, after, strict=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.fake_engine import EPOCH_MS, make_line
@@ -245,6 +245,21 @@ def test_wrapped_rows_move_by_lines() -> None:
     assert (viewport.screen_lines[0].row, viewport.screen_lines[0].part) == (first.row, first.part)
 
 
+def test_a_screen_that_was_not_full_stays_once_it_is() -> None:
+    timeline, viewport = make(0)
+    viewport.resize(2)
+    append(timeline, 10, 1)
+    viewport.flush()
+    viewport.go_to(timeline.row(0).key)
+    append(timeline, 5, 1)
+    viewport.flush()
+    assert messages(viewport) == ["line 5", "line 10"]
+    append(timeline, 20, 1)
+    viewport.flush()
+    assert messages(viewport) == ["line 5", "line 10"]
+
+
+@example(seed=2500, wrapped=False, height=2)
 @given(st.integers(0, 2**32), st.booleans(), st.integers(1, 12))
 def test_the_screen_is_always_a_slice_of_the_view(
     seed: int,
@@ -266,7 +281,7 @@ def test_the_screen_is_always_a_slice_of_the_view(
             at = EPOCH_MS + chance.randrange(200_000)
             timeline.add_many([make_line(number, "new", at_ms=at)])
             number += 1
-            anchored = not viewport.following and bool(was)
+            anchored = not viewport.following and len(was) == height
             viewport.flush()
             if anchored or frozen:
                 assert [(s.row.key, s.part) for s in viewport.screen_lines][:1] == was[:1]
