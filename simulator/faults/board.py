@@ -52,6 +52,9 @@ SINGLE: Final = frozenset({"forwarder_crash", "journal_lost", "journal_rolled_ba
 """Faults of a forwarder with a journal of its own; one that shares its journal refuses them."""
 
 FAULTS_ON_MAX: Final = 100
+HEAL_ALL: Final = "all"
+"""Heals every fault, in place of a fault's name."""
+
 NAME_CHARS_MAX: Final = 100
 
 RETRY_MS: Final = 1_000
@@ -90,6 +93,9 @@ class _Switch:
     """A fault on the board, with its schedule and the harm that is in force."""
 
     def __init__(self, fault: Fault, schedule: FaultSchedule, now_ms: int) -> None:
+        if fault.name == HEAL_ALL:
+            msg = f"the name {HEAL_ALL!r} heals every fault: choose another name"
+            raise SimulatorError(msg)
         self.fault = fault
         self.schedule = schedule
         self.starts_ms = now_ms + schedule.after_ms

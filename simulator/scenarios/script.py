@@ -25,6 +25,7 @@ from simulator.errors import SimulatorError
 from simulator.faults.base import DAY_MS, Attribute, FaultType
 from simulator.faults.board import (
     FAULTS,
+    HEAL_ALL,
     NAME_CHARS_MAX,
     FaultRequest,
     FaultSchedule,
@@ -67,8 +68,6 @@ DELETING: Final = "retention_expire"
 LONG_ENOUGH_MS: Final = 5_000
 """Duration that is suggested for a fault without an end of its own."""
 
-HEAL_ALL: Final = "all"
-"""Heals every fault, in place of a fault's name."""
 
 _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _FAULT_NAME: Final = re.compile(rf"[\w.-]{{1,{NAME_CHARS_MAX}}}")

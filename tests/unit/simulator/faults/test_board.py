@@ -193,6 +193,12 @@ def test_a_refused_request_changes_nothing(switches: Board, levers: HarmRecorder
     assert levers.calls == [PULL]
 
 
+def test_no_fault_has_the_name_that_heals_all(switches: Board) -> None:
+    with pytest.raises(SimulatorError, match="choose another name"):
+        switches.switch_on(FaultRequest(type="disconnect", name="all"))
+    assert switches.describe_all() == []
+
+
 def test_a_failed_harm_is_reported_and_leaves_no_fault_on(
     switches: Board, levers: HarmRecorder, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
