@@ -17,7 +17,6 @@ from typing import Any, Protocol
 import msgspec
 
 from common.errors import GaplessError
-from common.signals import run_until_signal
 from gapless.aws import AwsChoice
 from gapless.targets.grammar import label_choices, split_label
 from gapless.targets.listing import LIST_WITHIN_S, ListError, list_command, parse_rows
@@ -70,11 +69,12 @@ def show_in_turn(
 
 def pick_targets(choices: Sequence[AwsChoice]) -> tuple[Choice, ...]:
     """Let the user pick log groups and executions; empty if the user quits."""
+    from tui.screen.terminal import run_screen  # noqa: PLC0415 - with the next one
     from tui.screen.theme import PickerApp  # noqa: PLC0415 - textual is slow to import
 
     app = PickerApp(ProcessCatalogue([], choices=choices, token_file=None))
     with restored_terminal():
-        run_until_signal(app.run_async())
+        run_screen(app.run_async())
     return app.chosen
 
 

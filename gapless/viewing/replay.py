@@ -14,7 +14,6 @@ import msgspec
 
 from common.errors import EXIT_DONE, UsageError
 from common.files import NotRegularError, open_regular
-from common.signals import run_until_signal
 from common.times import parse_zone
 from gapless import terminal
 from gapless.terminal import is_dumb, restored_terminal, say
@@ -109,8 +108,10 @@ def show(source: ReplaySource, replaying: Replaying, *, is_piped: bool) -> int:
             raise UsageError(msg) from error
         os.dup2(keyboard, 0)
         os.close(keyboard)
+    from tui.screen.terminal import run_screen  # noqa: PLC0415 - output needs no screen
+
     with restored_terminal():
-        return run_until_signal(_show(source, replaying))
+        return run_screen(_show(source, replaying))
 
 
 async def _show(source: ReplaySource, replaying: Replaying) -> int:

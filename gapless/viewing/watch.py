@@ -277,10 +277,10 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
         GaplessError: no forwarder can be reached, or the output is not complete.
     """
     if viewing.is_on_screen:
+        from tui.screen.terminal import run_screen  # noqa: PLC0415 - output needs no screen
+
         with restored_terminal():
-            return show_in_turn(
-                viewing, opener, lambda one: run_until_signal(_show_screen(one, opener))
-            )
+            return show_in_turn(viewing, opener, lambda one: run_screen(_show_screen(one, opener)))
     terminal.erase_first_picture()
     return run_until_signal(_print_lines(viewing))
 

@@ -1,5 +1,5 @@
 """The Textual application: it shows an engine's timeline and status, and answers the keys.
 
-Faces: app, columns, ports, theme.
+Faces: app, columns, ports, terminal, theme.
 May import: replay, output, render, client, lines, common, wire.
 """

@@ -8,11 +8,13 @@ import signal
 import sys
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 from common.errors import exit_code_of_signal
-from common.signals import ENDING_SIGNALS
+from common.signals import ENDING_SIGNALS, run_until_signal
+
+_Result = TypeVar("_Result")
 
 _GC_THRESHOLDS: Final = (5_000, 50, 20)
 """New objects before the youngest generation is collected, which takes half a millisecond; then
@@ -122,17 +124,51 @@ class TerminationSignals:
             if number in self._received:
                 return
             self._received.add(number)
-        deadline = threading.Timer(END_S, _end_at_once, (number,))
-        deadline.daemon = True
-        deadline.start()
+        _set_deadline(number)
         self._loop.call_soon_threadsafe(self._end, number)
 
     def _on_thread_death(self, died: threading.ExceptHookArgs) -> None:
-        name = "" if died.thread is None else died.thread.name
-        if name == _WRITER and isinstance(died.exc_value, OSError):
+        if _is_terminal_gone(died):
             os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, with or without a hangup
             return
         self._excepthook(died)
+
+
+def run_screen(work: Coroutine[object, object, _Result]) -> _Result:
+    """Run a screen as ``run_until_signal`` does, and end even if its terminal is gone.
+
+    ``TerminationSignals`` acts while the screen is shown. A terminal can also close while the
+    screen starts or ends, for example while job control has stopped the process, and then the
+    writer's full queue would block that for ever.
+
+    Raises:
+        EndedBySignalError: a signal arrived.
+    """
+    before = threading.excepthook
+
+    def end_with_terminal(died: threading.ExceptHookArgs) -> None:
+        if not _is_terminal_gone(died):
+            before(died)
+            return
+        _set_deadline(signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.excepthook = end_with_terminal
+    try:
+        return run_until_signal(work)
+    finally:
+        threading.excepthook = before
+
+
+def _is_terminal_gone(died: threading.ExceptHookArgs) -> bool:
+    name = "" if died.thread is None else died.thread.name
+    return name == _WRITER and isinstance(died.exc_value, OSError)
+
+
+def _set_deadline(number: int) -> None:
+    deadline = threading.Timer(END_S, _end_at_once, (number,))
+    deadline.daemon = True
+    deadline.start()
 
 
 def _end_at_once(number: int) -> None:

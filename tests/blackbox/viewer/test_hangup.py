@@ -1,4 +1,4 @@
-"""The terminal closes without SIGHUP."""
+"""The terminal closes, without SIGHUP or while job control has stopped the viewer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.processes.gapless_processes import clean_environment, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, clean_environment, wait_until
 from tests.support.processes.process_tree import family, wait_gone, wait_unlocked
+
+_IN_BACKGROUND = """
+import fcntl, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+print(subprocess.Popen([sys.executable, *sys.argv[1:]], process_group=0).pid, flush=True)
+sys.stdin.read()
+"""
+"""Runs a command in the background of its terminal, as ``timeout`` does: it may not draw there."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -36,5 +44,26 @@ def test_a_closed_terminal_ends_the_demo_without_a_signal(tmp_path: Path) -> Non
     assert len(everything) == 4
     os.close(master)
     wait_until(lambda: process.poll() is not None, "the end of the demo")
+    wait_gone(everything)
+    wait_unlocked(tmp_path)
+
+
+def test_a_terminal_that_closes_while_the_demo_is_stopped_ends_it(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    shell = subprocess.Popen(
+        [sys.executable, "-c", _IN_BACKGROUND, "-m", "gapless", "demo"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**clean_environment(tmp_path), "TERM": "xterm-256color"},
+        start_new_session=True,
+    )
+    os.close(slave)
+    demo = psutil.Process(int(os.read(master, 100).split()[0]))
+    wait_until(lambda: demo.status() == psutil.STATUS_STOPPED, "the demo stopped by its terminal")
+    everything = family(demo.pid)
+    assert everything[1:], "it is stopped before it has started anything"
+    os.close(master)
+    shell.wait(WAIT_S)
     wait_gone(everything)
     wait_unlocked(tmp_path)

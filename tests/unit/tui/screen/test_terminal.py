@@ -10,6 +10,7 @@ from queue import Queue
 import pytest
 from textual.drivers._writer_thread import WriterThread
 
+from common.errors import EndedBySignalError
 from common.signals import ENDING_SIGNALS
 from tui.screen import terminal
 from tui.screen.terminal import TerminationSignals
@@ -155,3 +156,22 @@ async def test_textual_s_writer_dying_of_its_terminal_is_a_hangup() -> None:
         writer.join()
     finally:
         signals.restore()
+
+
+def test_a_terminal_that_is_gone_ends_a_screen_that_can_t_end_by_itself(
+    monkeypatch: pytest.MonkeyPatch, forced: Queue[int]
+) -> None:
+    monkeypatch.setattr(terminal, "END_S", 0.01)
+
+    async def start() -> None:
+        writer = WriterThread(GoneTerminal())  # type: ignore[arg-type]  # all it uses of a file
+        writer.start()
+        writer.write("a frame")
+        # The loop is blocked here, as the driver is by the full queue of its writer.
+        assert forced.get(timeout=240) == signal.SIGHUP
+        await asyncio.Event().wait()
+
+    hook = threading.excepthook
+    with pytest.raises(EndedBySignalError):
+        terminal.run_screen(start())
+    assert threading.excepthook is hook
