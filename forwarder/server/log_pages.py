@@ -29,6 +29,10 @@ ENVELOPE_BYTES: Final = 512
 FETCHES_MAX: Final = 3
 """How often bodies are fetched again for one page before it fails."""
 
+LONG_SLICES_MAX: Final = 10
+"""Slices of one page that examined as many rows as they may and are not full. A page ends there,
+maybe empty: a client that waits for a rare stream would time out otherwise."""
+
 _TOKEN_PARTS: Final = 6
 
 
@@ -117,7 +121,7 @@ class LogsPageBuilder:
             RequestError: Bodies were not fetched (503), or the journal began a new chain (409).
         """
         parts: list[bytes] = []
-        count, size, fetches = 0, ENVELOPE_BYTES, 0
+        count, size, fetches, long_slices = 0, ENVELOPE_BYTES, 0, 0
         is_end = False
         while True:
             found = self._slice(self._query.limit - count)
@@ -129,6 +133,7 @@ class LogsPageBuilder:
                 count += len(found.items)
                 size += len(found.body)
             is_end = found.stop == "end"
+            long_slices += found.stop == "long"
             if found.bodies is not None:
                 if parts:
                     break
@@ -137,7 +142,7 @@ class LogsPageBuilder:
                     raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, text)
                 fetches += 1
                 yield BodyRequest(self._hub, *found.bodies)
-            elif is_end or count >= self._query.limit:
+            elif is_end or count >= self._query.limit or long_slices == LONG_SLICES_MAX:
                 break
             else:
                 yield None

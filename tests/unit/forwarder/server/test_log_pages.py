@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forwarder.delivery import frames
 from forwarder.delivery.hub import Hub
 from forwarder.errors import RequestError
 from forwarder.ingest.log_group import LogGroup
+from forwarder.server import log_pages
 from forwarder.server.log_pages import FETCHES_MAX, BodyRequest, LogsPageBuilder
 from tests.support.forwarder.fake_feed import FakeFeed
 from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
@@ -106,6 +108,20 @@ def test_the_filter_applies() -> None:
     )
     pages = all_pages(hub_of(group), filter=Filter(streams=("b",)))
     assert ids(pages) == [str(number) for number in range(2_000, 2_010)]
+
+
+@pytest.mark.parametrize("cursor", [{}, {"after": 0}])
+def test_a_rare_stream_is_searched_over_several_pages(
+    cursor: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "EXAMINED_ROWS_MAX", 100)
+    monkeypatch.setattr(log_pages, "LONG_SLICES_MAX", 2)
+    group = log_group(events(range(1, 5_000), lambda n: n, "a"), [event(5_000, 5_000, stream="b")])
+    asked = {"epoch": group.epoch, **cursor} if cursor else {}
+    pages = all_pages(hub_of(group), filter=Filter(streams=("b",)), **asked)
+    assert ids(pages) == ["5000"]
+    assert len(pages) > 2
+    assert not pages[0].items
 
 
 def test_a_large_page_yields_to_other_tasks() -> None:
