@@ -112,7 +112,8 @@ def command(file: str, **options: Any) -> int:  # noqa: ANN401 - click has check
     with open_source(file) as source:
         if output is None and has_screen(is_piped=is_pipe):
             return show(source, replaying, is_piped=is_pipe)
-        if speed is not None:
+        source_of = click.get_current_context().get_parameter_source
+        if source_of("speed") is click.core.ParameterSource.COMMANDLINE:  # not a setting
             msg = "--speed plays on a screen: leave it out, or --output"
             raise UsageError(msg)
         return print_replay(source, replaying, output or "text")

@@ -46,7 +46,9 @@ def show_in_turn(
     """Show one viewing after the other, until one ends with an exit code.
 
     If the choices cannot be opened, the screen that they were made on returns with the error.
+    Each writes a record of its own: ``incident.ndjson``, ``incident-2.ndjson`` and so on.
     """
+    record, number = viewing.record, 1
     with ExitStack() as before:
         while True:
             shown = show(viewing)
@@ -61,10 +63,14 @@ def show_in_turn(
                     viewing = after.enter_context(opener.open(viewing, shown))
             except GaplessError as error:
                 viewing = msgspec.structs.replace(viewing, notice=str(error))
-                continue
-            # Closed only now: a forwarder that both viewings watch keeps running.
-            before.close()
-            before.enter_context(after)
+            else:
+                # Closed only now: a forwarder that both viewings watch keeps running.
+                before.close()
+                before.enter_context(after)
+            if record is not None:
+                number += 1
+                following = record.with_stem(f"{record.stem}-{number}")
+                viewing = msgspec.structs.replace(viewing, record=following)
 
 
 def pick_targets(choices: Sequence[AwsChoice]) -> tuple[Choice, ...]:

@@ -38,12 +38,14 @@ def record(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> Pa
     return write(tmp_path_factory.mktemp("replay") / "big.ndjson", entries)
 
 
-def run(state: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def run(
+    state: Path, *arguments: str, stdin: bytes = b"", **settings: str
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "gapless", "replay", *arguments],
         input=stdin,
         capture_output=True,
-        env=clean_environment(state),
+        env=clean_environment(state, settings),
         timeout=WAIT_S,
         check=False,
     )
@@ -59,6 +61,14 @@ def test_all_lines_are_printed_in_the_order_of_the_record(
     found = run(tmp_path, str(record), "--output", "json")
     assert (found.returncode, found.stderr) == (0, b"")
     assert messages(found.stdout) == [one["message"] for one in entries if one["type"] == "event"]
+
+
+def test_a_speed_among_the_settings_is_for_the_screen(tmp_path: Path) -> None:
+    log = b'{"ts": 1, "msg": "a"}\n'
+    found = run(tmp_path, "-", "--output", "raw", stdin=log, GAPLESS_SPEED="10")
+    assert (found.returncode, found.stderr) == (0, b"")
+    found = run(tmp_path, "-", "--output", "raw", "--speed", "10", stdin=log)
+    assert (found.returncode, found.stdout) == (2, b"")
 
 
 def test_filters_select_lines(tmp_path: Path, record: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common.errors import GaplessError
@@ -117,6 +118,24 @@ def test_an_opening_error_is_shown_where_the_choice_was_made() -> None:
     assert seen[2].notice == "the forwarder of /broken did not start"
     assert seen[1].notice == ""
     assert served.log == ["+/a", "+/b", "-/b", "-/a"]
+
+
+def test_every_viewing_has_a_record_of_its_own() -> None:
+    opener = AnyTargetOpener(FIRST, Served(), None)
+    records: list[Path | None] = []
+    answers: list[int | tuple[Choice, ...]] = [(choice("/a"),), (choice("/broken"),), 0]
+
+    def show(viewing: Viewing) -> int | tuple[Choice, ...]:
+        records.append(viewing.record)
+        return answers[len(records) - 1]
+
+    first = msgspec.structs.replace(FIRST, record=Path("at/incident.ndjson"))
+    assert show_in_turn(first, opener, show) == 0
+    assert records == [
+        Path("at/incident.ndjson"),
+        Path("at/incident-2.ndjson"),
+        Path("at/incident-3.ndjson"),
+    ]
 
 
 def test_an_error_of_the_screen_closes_everything() -> None:
