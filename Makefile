@@ -58,7 +58,7 @@ $(READY): pyproject.toml requirements/all.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q wire common forwarder tui simulator gapless
 	@touch $@
-	@echo "installed; the next start needs none of this, and a demo begins within about ten seconds"
+	@echo "installed; the next start needs none of this, and a demo begins within seconds"
 
 # Renews the pins from pyproject.toml, with pip-tools in an environment of its own.
 lock:

@@ -40,7 +40,8 @@ COLUMNS_EXPLAINED: Final = (
 
 def seconds(ms: int | None) -> str:
     """Format a duration in seconds; without one, a dash."""
-    return NONE if ms is None else f"{ms / 1_000:.1f} s"
+    # A fault may be on a moment before the start of the scenario is noted.
+    return NONE if ms is None else f"{max(0, ms) / 1_000:.1f} s"
 
 
 def verdict_line(one: RehearsalResult) -> str:

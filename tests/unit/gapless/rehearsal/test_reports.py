@@ -18,7 +18,7 @@ from gapless.rehearsal.reports import (
     markdown_report,
 )
 from gapless.rehearsal.result import RehearsalResult
-from gapless.rehearsal.summary import COLUMNS, story, verdict_line
+from gapless.rehearsal.summary import COLUMNS, seconds, story, verdict_line
 from tests.support.rehearsals import HOSTILE, result
 
 FAILED = {
@@ -219,3 +219,8 @@ def test_many_faults_in_a_sentence() -> None:
     assert verdict_line(result(ok=False, converged_ms=None)).startswith(
         "FAIL: not complete within 9"
     )
+
+
+@pytest.mark.parametrize(("ms", "text"), [(None, "-"), (1_249, "1.2 s"), (-60, "0.0 s")])
+def test_seconds(ms: int | None, text: str) -> None:
+    assert seconds(ms) == text
