@@ -73,9 +73,8 @@ def command(
         click.echo(json.dumps(found))
     elif found:
         click.echo(_table(found, choices))
-    else:
-        for _, no_match in answers:
-            say(no_match)
+    for no_match in (one for _, one in answers if one):
+        say(no_match)
 
 
 async def _read(

@@ -343,8 +343,8 @@ def command(
             lists = None
             if not (given.is_empty or waits):
                 lists = StreamLists(stack, targets, choices, token_file)
-            opened, patterns = target_opener.open(stack, targets)
-            viewing = msgspec.structs.replace(viewing, targets=opened, patterns=patterns)
+            opened = target_opener.open(stack, targets)
+            viewing = msgspec.structs.replace(viewing, **opened._asdict())
             if lists is not None:
                 viewing = _filtered(viewing, lists.check(given))
         elif chosen := pick_targets(choices):
@@ -367,7 +367,7 @@ def _serve_page(opener: TargetOpener, targets: Sequence[Target], *, port: int) -
     given = click.get_current_context().meta[_ARGUMENTS]
     with contextlib.ExitStack() as stack:
         lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
-        opened, _ = opener.open(stack, tuple(targets))
+        opened = opener.open(stack, tuple(targets)).targets
         names = [*(one.name for one in opened), "gapless"]
         viewer = ["tail", "--tab-of", str(lifeline), *given]
         return serve(
@@ -439,10 +439,9 @@ def _filtered(viewing: Viewing, checked: CheckedFilter) -> Viewing:
         raise CannotConnectError("; ".join(checked.unmatched))
     # Output that ends by itself reports at its end which executions had no events.
     reported_later = 0 if viewing.follow else checked.unmatched_executions
+    notices = (*filter(None, (viewing.notice,)), *checked.unmatched[reported_later:])
     return msgspec.structs.replace(
-        viewing,
-        executions=checked.filter.executions,
-        notice=" · ".join(checked.unmatched[reported_later:]),
+        viewing, executions=checked.filter.executions, notice=" · ".join(notices)
     )
 
 

@@ -20,6 +20,7 @@ from gapless.targets.grammar import (
     Target,
     resolve_targets,
 )
+from gapless.terminal import say
 
 if TYPE_CHECKING:
     from forwarder.cloudwatch.catalogue import GroupInfo, StreamInfo
@@ -113,7 +114,10 @@ def _read_each(
     choices: Sequence[AwsChoice],
     read: Callable[[CloudWatch, SourcedTarget], Awaitable[list[_Found]]],
 ) -> list[_Found]:
-    """Call ``read`` with each target in each account and Region; all accounts at once."""
+    """Call ``read`` with each target in each account and Region; all accounts at once.
+
+    A target that matches in some of them only is no error; a message says where it does not.
+    """
     by_choice: dict[AwsChoice, list[SourcedTarget]] = {}
     for source in sources_of(targets, choices):
         if source.choice is not None:
@@ -142,6 +146,8 @@ def _read_each(
     missing = [why for target, _, why in found if target not in matched]
     if missing:
         raise CannotConnectError("; ".join(missing))
+    for why in (why for _, matches, why in found if not matches):
+        say(why)
     return [one for _, matches, _ in found for one in matches]
 
 

@@ -306,13 +306,17 @@ class AnyTargetOpener:
         with ExitStack() as stack:
             targets: dict[str, WatchedTarget] = {}
             patterns: list[WatchedPattern] = []
+            notices: list[str] = []
             for target, executions in executions_by_target(chosen).items():
                 opened = self._targets.open_name(stack, target)
                 patterns += opened.patterns
+                notices += [opened.notice] if opened.notice else []
                 for one in opened.targets:
                     targets[one.key] = msgspec.structs.replace(one, executions=executions or None)
             reopened = _reopened(viewing, self._first, list(targets.values()))
-            yield msgspec.structs.replace(reopened, patterns=tuple(patterns))
+            yield msgspec.structs.replace(
+                reopened, patterns=tuple(patterns), notice=" · ".join(notices)
+            )
 
 
 def _as_argument(target: WatchedTarget) -> str:

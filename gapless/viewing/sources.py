@@ -6,7 +6,7 @@ AWS SDK is slow to import, and the viewer needs it for nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
@@ -42,6 +42,8 @@ class Opened(NamedTuple):
 
     targets: tuple[WatchedTarget, ...]
     patterns: tuple[WatchedPattern, ...]
+    notice: str = ""
+    """Which targets match nothing in an account or Region while others are watched."""
 
 
 class TargetOpener:
@@ -95,7 +97,7 @@ class TargetOpener:
         if written == text:
             return opened
         named = (msgspec.structs.replace(one, name=text) for one in opened.targets)
-        return Opened(tuple(named), opened.patterns)
+        return Opened(tuple(named), opened.patterns, opened.notice)
 
     def open(
         self,
@@ -119,6 +121,7 @@ class TargetOpener:
         watched: dict[str, WatchedTarget] = {}
         patterns: list[WatchedPattern] = []
         matched: set[Target] = set()
+        unmatched: list[SourcedTarget] = []
         for source in sources_of(targets, choices):
             if isinstance(source.target, ForwarderTarget):
                 at = forwarder_at(source.target.url)
@@ -135,11 +138,24 @@ class TargetOpener:
                 watched.setdefault(one.key, one)
             if found:
                 matched.add(source.target)
+            else:
+                unmatched.append(source)
             if self._may_join(source.target, found):
                 patterns.append(_pattern_of(own, source, source.choice, found))
         if not self._waits:
             self._check_matched(targets, matched, choices)
-        return Opened(tuple(watched.values()), tuple(patterns))
+        # Where nothing is watched yet, the viewer itself says for what it waits.
+        notices = self._unmatched_notices(unmatched) if watched else ()
+        return Opened(tuple(watched.values()), tuple(patterns), " · ".join(notices))
+
+    def _unmatched_notices(self, unmatched: Iterable[SourcedTarget]) -> Iterable[str]:
+        """Return a message for each target that matches nothing in some accounts or Regions."""
+        places: dict[Target, list[str]] = {}
+        for one in unmatched:
+            places.setdefault(one.target, []).append(one.label)
+        for target, labels in places.items():
+            joins = self._may_join(target, ())
+            yield unmatched_notice(target, labels, joins=joins, follows=self._follows)
 
     def _attach(self, stack: ExitStack, choice: AwsChoice) -> OwnForwarder:
         from gapless.forwarders.attach import attach  # noqa: PLC0415 - only for a log group
@@ -219,6 +235,26 @@ def _pattern_of(
         known=tuple(one.group for one in found if one.group is not None),
         streams=source.streams or None,
     )
+
+
+def unmatched_notice(target: Target, labels: Sequence[str], *, joins: bool, follows: bool) -> str:
+    """Return the message that a target matches nothing in these places, and what follows from it.
+
+    Args:
+        target: A log group or pattern.
+        labels: The accounts and Regions; an empty one where there is only one.
+        joins: Whether a log group joins that is created there later.
+        follows: Whether the viewer stays, so that one could join.
+    """
+    assert not isinstance(target, ForwarderTarget), "a forwarder is no pattern"
+    named = [one for one in labels if one]
+    where = f" in {' or '.join(named)}" if named else ""
+    head = f"no log group{where} matches {target.identifier!r}"
+    if joins:
+        return f"{head} yet: waiting for it, and watching the others"
+    if follows:
+        return f"{head}: watching the others; --wait waits for it"
+    return f"{head}: check --region and --profile"
 
 
 def check_pattern(url: str, http_url: str, pattern: str, token: str | None) -> None:

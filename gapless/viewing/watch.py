@@ -108,7 +108,9 @@ def _group_source(
         return _target_spec(viewing, target, filter_, start)
 
     token = partial(find_offered_token, pattern.url)
-    return ForwarderGroups(pattern.url, token, pattern.patterns, pattern.known, make_spec)
+    return ForwarderGroups(
+        pattern.url, token, pattern.name, pattern.patterns, pattern.known, make_spec
+    )
 
 
 def _ignore(_text: str) -> None:
@@ -307,9 +309,8 @@ async def _print_lines(viewing: Viewing) -> int:
     viewing = within_limit(viewing)
     for notice in viewing.notices:
         say(notice)
-    for pattern in viewing.patterns:
-        if not pattern.known:
-            say(f"waiting for log group {pattern.name}; Ctrl+C ends")
+    for pattern in () if viewing.targets else viewing.patterns:
+        say(f"waiting for log group {pattern.name}; Ctrl+C ends")
     options = PlainOptions(
         style=make_style(
             viewing.output or "text",

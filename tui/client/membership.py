@@ -133,6 +133,7 @@ class ForwarderGroups:
     Args:
         url: The forwarder's WebSocket URL.
         token: The token that it requires.
+        name: What messages call the patterns, with their Region where there are several.
         patterns: Names or patterns.
         known: The groups that are watched from the start.
         make_spec: Returns the target of a group that has joined.
@@ -142,13 +143,14 @@ class ForwarderGroups:
         self,
         url: str,
         token: TokenSource,
+        name: str,
         patterns: Sequence[str],
         known: Collection[str],
         make_spec: Callable[[ListedGroup], TargetSpec],
     ) -> None:
         self.known = known
         self.url = url
-        self.name = ", ".join(patterns)
+        self.name = name
         self._getter = HttpGetter(Address(url, token))
         self._path = f"/v1/groups?{urlencode([('match', one) for one in patterns])}"
         self._make_spec = make_spec

@@ -13,9 +13,13 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.support.processes.gapless_processes import WAIT_S, clean_environment
+from tests.support.processes.gapless_processes import (
+    WAIT_S,
+    GaplessProcess,
+    clean_environment,
+)
 from tests.support.processes.log_writer import now_ms
-from tests.support.processes.moto_server import RawMoto, raw_moto
+from tests.support.processes.moto_server import RawMoto, put_events, raw_moto
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -163,6 +167,49 @@ def test_text_output_names_the_group_and_region_of_each_line(run: Any) -> None: 
     assert done.returncode == 0, done.stderr
     names = {line.split(" ")[1] for line in done.stdout.splitlines()}
     assert names == {"us-east-1:web", "eu-west-1:web", "eu-west-1:eu"}
+
+
+def test_a_region_in_which_nothing_matches_is_named(run: Any) -> None:  # noqa: ANN401 - a function
+    tail = ("tail", "--no-follow", "--since", "1h", "--output", "json", *BOTH)
+    for target in ("/ecs/e*", "/ecs/eu"):
+        done = run(*tail, target)
+        assert len(lines(done)) == 9, "the other Region is shown, and its success counts"
+        said = f"no log group in us-east-1 matches {target!r}: check --region and --profile"
+        assert done.stderr.splitlines() == [f"gapless: {said}"]
+    assert not run(*tail, "/ecs/w*").stderr
+    said = "gapless: no log group in us-east-1 (account 123456789012) matches '/ecs/e*': did you"
+    for words in (
+        ("groups",),
+        ("streams", "--json"),
+        ("executions", "--json"),
+        ("verify", "--since", "1h"),
+    ):
+        done = run(words[0], "/ecs/e*", *words[1:], *BOTH)
+        assert done.returncode == 0, done.stderr
+        assert any(one.startswith(said) for one in done.stderr.splitlines())
+
+
+def test_a_group_joins_in_a_region_in_which_nothing_matched(tmp_path: Path) -> None:
+    for target in ("/join/*", "/join/late"):
+        with raw_moto() as server:
+            client(server, "eu-west-1").create_log_group(logGroupName="/join/late")
+            words = ("tail", target, *(("--wait",) if "*" not in target else ()), *BOTH)
+            variables = {"AWS_ENDPOINT_URL": server.url}
+            state = tmp_path / target[-1].replace("*", "pattern")
+            state.mkdir()
+            with GaplessProcess(
+                *words, "--output", "raw", state=state, environment=variables
+            ) as process:
+                said = f"no log group in us-east-1 matches {target!r} yet: waiting for it"
+                assert process.err.wait_for(1, "a message") == [
+                    f"gapless: {said}, and watching the others"
+                ]
+                late = client(server, "us-east-1")
+                late.create_log_group(logGroupName="/join/late")
+                late.create_log_stream(logGroupName="/join/late", logStreamName="s")
+                put_events(late, "/join/late", "s", [(now_ms(), "it is there")])
+                assert process.out.wait_for(1, "the line") == ["it is there"]
+                process.end()
 
 
 def test_completion_in_bash(run: Any) -> None:  # noqa: ANN401 - a function

@@ -49,6 +49,15 @@ def test_the_engine_gets_what_was_asked_for(tmp_path: Path) -> None:
     assert engine._goal.through_ms is None
 
 
+def test_the_status_says_in_which_region_it_waits_for_log_groups() -> None:
+    patterns = tuple(
+        WatchedPattern(url=URL, patterns=("/jo*",), choice=AwsChoice(region=one), label=one)
+        for one in ("us-east-1", "eu-west-1")
+    )
+    engine = make_engine(Viewing(targets=(), patterns=patterns), NOW_MS)
+    assert engine.status.waiting == ("us-east-1:/jo*", "eu-west-1:/jo*")
+
+
 def test_a_url_that_names_a_filter_pattern_has_that_of_its_own(tmp_path: Path) -> None:
     url = "ws://127.0.0.1:9/v1/tail?group=%2Fjobs&pattern=%7B+%24.a+%3D+1+%7D"
     targets = (forwarder_at(url), forwarder_at("ws://127.0.0.1:9/v1/tail?group=%2Fjobs"))
