@@ -270,13 +270,18 @@ class DeclaredGap(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 class DeclaredBody(msgspec.Struct):
-    """Body of ``GET /v1/declared``: all gaps that are not repaired, and all altered events."""
+    """Body of ``GET /v1/declared``: gaps, altered events, and the state of CloudWatch.
+
+    The gaps are all that are not repaired.
+    """
 
     epoch: str
     gaps: list[DeclaredGap]
     texts: list[AlteredText]
     count: Count
     """Altered events, also of those whose text is not among ``texts``."""
+    upstream: Upstream | None = None
+    """As in heartbeats; None from forwarders that do not say it."""
 
 
 class ExecutionSummary(msgspec.Struct):

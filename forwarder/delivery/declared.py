@@ -12,7 +12,7 @@ from forwarder.ingest.log_group import LogGroup
 from forwarder.ingest.retention import concerns
 from forwarder.records import AlteredEvent, GapRecord
 from wire.limits import TIMESTAMP_MAX
-from wire.messages import AlteredText, DeclaredBody, DeclaredGap, Lost
+from wire.messages import AlteredText, DeclaredBody, DeclaredGap, Lost, Upstream
 from wire.query import Filter
 
 TEXT_CHARS_MAX: Final = 100_000
@@ -75,7 +75,7 @@ def altered_text(event: AlteredEvent) -> AlteredText:
     return AlteredText(event.id, event.timestamp, event.message, event.length)
 
 
-def declared_to(group: LogGroup, filter_: Filter, since: int) -> DeclaredBody:
+def declared_to(group: LogGroup, filter_: Filter, since: int, upstream: Upstream) -> DeclaredBody:
     """Everything that is declared to a viewer now; of the other texts the newest that fit."""
     texts, room = [], TEXT_CHARS_MAX
     for event in reversed(group.alterations.texts()):
@@ -92,4 +92,5 @@ def declared_to(group: LogGroup, filter_: Filter, since: int) -> DeclaredBody:
         DeclaredGap(gap.id, gap.from_, gap.through, gap.state, gap.reason, gap.recovered)
         for gap in [*records, *map(lost_gap, lost)]
     ]
-    return DeclaredBody(group.epoch, gaps, texts, group.alterations.count(filter_, since))
+    count = group.alterations.count(filter_, since)
+    return DeclaredBody(group.epoch, gaps, texts, count, upstream)

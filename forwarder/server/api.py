@@ -335,7 +335,7 @@ class Api:
         parsed = parse_logs(query)
         hub = yield from self._hub(parsed.group, parsed.filter.pattern, authorization)
         yield None
-        body = declared_to(hub.group, parsed.filter, parsed.since or 0)
+        body = declared_to(hub.group, parsed.filter, parsed.since or 0, hub.feed.upstream)
         return ApiResponse(HTTPStatus.OK, encode(body))
 
     def _executions(self, query: str, authorization: str | None, now_ms: int) -> ResponseSteps:

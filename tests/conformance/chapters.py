@@ -26,7 +26,7 @@ from wire.limits import (
     LOGS_PAGE_EVENTS_MAX,
     REQUEST_LINE_BYTES_MAX,
 )
-from wire.messages import Credit, LogsPage, Repair, Verify
+from wire.messages import Credit, DeclaredBody, LogsPage, Repair, Verify
 from wire.order import Interval, key_of
 from wire.query import Filter, TailQuery
 
@@ -644,6 +644,21 @@ async def digest(suite: Suite) -> None:
         check("digest", own == got, f"{own} at seq {seq}", f"{answer.status} {got}")
 
 
+async def declared(suite: Suite) -> None:
+    """Check what is declared to a client that polls; a forwarder may lack this extension."""
+    answer = await suite.get("/v1/declared", since=suite.main.observer.since)
+    if answer.status == NONE_SUCH:
+        return
+    welcome = suite.main.observer.welcome
+    assert welcome is not None
+    try:
+        found = decode_body(answer.body, DeclaredBody, bytes_max=len(answer.body))
+        holds, got = found.epoch == welcome.epoch, f"epoch {found.epoch}"
+    except WireError as error:
+        holds, got = False, f"{answer.status}: {error}"
+    suite.ledger.check("declared", holds, f"what is declared of epoch {welcome.epoch}", got)
+
+
 async def service_pages(suite: Suite) -> None:
     """Check the responses of executions, groups, viewers, health and metrics."""
     check = suite.ledger.check
@@ -708,6 +723,7 @@ HTTP: Final = (
     Scenario(frozenset({"logs-seq", "logs-conflict", "digest-conflict"}), after_cursor),
     Scenario(frozenset({"logs-refusals", "request-line", "http-token"}), http_refusals),
     Scenario(frozenset({"digest"}), digest),
+    Scenario(frozenset({"declared"}), declared),
     Scenario(frozenset({"executions", "groups", "viewers", "health", "metrics"}), service_pages),
 )
 

@@ -149,6 +149,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("request-line", _HTTP, "a request line over 8 KiB: 414"),
     Rule("digest", _HTTP, "/v1/digest returns the digest, also for an earlier seq", (14,)),
     Rule("digest-conflict", _HTTP, "/v1/digest of another epoch: 409", (14,)),
+    Rule(
+        "declared", _HTTP, "/v1/declared has gaps, texts, count, and upstream as in heartbeats", (),
+        "the forwarder lacks this extension",
+    ),
     Rule("executions", _HTTP, "/v1/executions lists status, first, last and count"),
     Rule("groups", _HTTP, "/v1/groups lists the log groups"),
     Rule("viewers", _HTTP, "/v1/viewers lists the connections"),

@@ -2,8 +2,8 @@
 
 With a WebSocket open, a round only compares the range since the last mark. Without one, it brings
 the lines: those after the cursor, then the history, then a comparison, then repairs of what
-compared unequal, then the gaps and altered texts that the forwarder declares. ``PollPlan`` decides
-this and is pure; ``PollingLoop`` sends the requests.
+compared unequal, then what the forwarder declares: gaps, altered texts, and CloudWatch's state.
+``PollPlan`` decides this and is pure; ``PollingLoop`` sends the requests.
 Numbers in brackets are rules of PROTOCOL.md.
 """
 
@@ -249,7 +249,7 @@ class PollPlan:
                     current, request, decode_body(response.body, DigestBody), now_ms
                 )
             if request.kind == "declared":
-                return self._session.take_declared(decode_body(response.body, DeclaredBody))
+                return self._session.take_declared(decode_body(response.body, DeclaredBody), now_ms)
             if request.kind == "executions":
                 current.has_executions = True
                 rows = _decode_executions(response.body)

@@ -538,8 +538,13 @@ class ViewerSession:
         self.altered.take(message)
         return []
 
-    def take_declared(self, body: DeclaredBody) -> list[Effect]:
-        """Take everything that the forwarder declares, as polling brings it."""
+    def take_declared(self, body: DeclaredBody, now_ms: int) -> list[Effect]:
+        """Take everything that the forwarder declares, as polling brings it.
+
+        The state of CloudWatch is that of the log group, whatever the epoch.
+        """
+        if body.upstream is not None:
+            self.report.take_upstream(body.upstream, now_ms)
         if body.epoch != self.epoch:
             return []
         self.altered.replace(body.texts, body.count)

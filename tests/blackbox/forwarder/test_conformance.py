@@ -379,6 +379,14 @@ class NoConflict(Mangler):
         return (200 if status == 409 else status), body
 
 
+class UnknownState(Mangler):
+    """Declares a state of CloudWatch that the protocol does not have."""
+
+    def http(self, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        del path
+        return status, json.dumps(json.loads(body) | {"upstream": {"state": "fine"}}).encode()
+
+
 class DigestOfNow(Mangler):
     """Returns the digest of another journal."""
 
@@ -420,6 +428,7 @@ BROKEN: list[tuple[Callable[[], Mangler], str]] = [
     (PagesLoseAnEvent, "logs-whole"),
     (PagesBackwards, "logs-order"),
     (NoConflict, "logs-conflict"),
+    (UnknownState, "declared"),
     (DigestOfNow, "digest"),
 ]
 

@@ -101,6 +101,9 @@ async def test_an_hour_and_then_all_from_two_groups_while_the_forwarder_restarts
 async def test_where_upgrades_are_refused_polling_brings_older_lines(tmp_path: Path) -> None:
     with raw_moto() as moto:
         written = write(moto, GROUP, [0, 1, 40])
+        client = moto.client()
+        client.put_retention_policy(logGroupName=GROUP, retentionInDays=7)
+        client.close()
         with forwarder(GROUP, moto.url, tmp_path) as process:
             websocket = urlsplit(process.ready()["websocket"])
             with Middlebox(websocket.port or 0) as box:
@@ -111,6 +114,14 @@ async def test_where_upgrades_are_refused_polling_brings_older_lines(tmp_path: P
                     await eventually(lambda: len(texts(engine)) == 60 and is_at_rest(engine))
                     assert texts(engine) == written
                     assert not engine.status.missing
+                    upstream = engine.sessions[0].report.upstream
+                    assert upstream is not None, "polling learns what heartbeats say"
+                    assert upstream.retention_ms == 7 * 24 * HOUR
+                    kept_ms = now_ms() - (upstream.oldest or 0)
+                    assert 7 * 24 * HOUR <= kept_ms < 8 * 24 * HOUR
+                    engine.older.fetch_from(0)
+                    await eventually(lambda: engine.older.is_at_beginning and is_at_rest(engine))
+                    assert rule(engine).reason.endswith("(it keeps events for 7 days)")
 
 
 async def test_evicted_lines_do_not_stop_the_way_to_the_oldest_one(tmp_path: Path) -> None:

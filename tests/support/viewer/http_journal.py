@@ -19,6 +19,7 @@ from wire.messages import (
     HttpError,
     Item,
     LogsPage,
+    Upstream,
 )
 from wire.order import key_of
 from wire.query import LogsQuery, parse_digest, parse_logs
@@ -47,6 +48,7 @@ class HttpJournal:
         self.texts: list[AlteredText] = []
         self.declares = True
         """Whether it has ``/v1/declared``, an extension."""
+        self.upstream: Upstream | None = None
         self.before: Callable[[str], None] = lambda _target: None
         """Called with the target of every request before the response."""
 
@@ -61,7 +63,9 @@ class HttpJournal:
         if parts.path == "/v1/executions":
             return Response(200, encode(self.executions))
         if parts.path == "/v1/declared":
-            declared = DeclaredBody(self.epoch, self.gaps, self.texts, len(self.texts))
+            declared = DeclaredBody(
+                self.epoch, self.gaps, self.texts, len(self.texts), self.upstream
+            )
             missing = Response(404, encode(HttpError("no such path")))
             return Response(200, encode(declared)) if self.declares else missing
         if parts.path == "/v1/digest":

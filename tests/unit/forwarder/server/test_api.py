@@ -176,6 +176,7 @@ def test_gaps_and_altered_texts_are_declared_to_polling_clients(
     assert (suspected["state"], suspected["reason"]) == ("suspected", "polls fail")
     assert [(one["id"], one["message"]) for one in found["texts"]] == [("1", "****"), ("2", "****")]
     assert found["count"] == 2
+    assert found["upstream"] == {"state": "ok", "lag_ms": 0}
     other = body(answer(api, "/v1/declared?stream=b"))
     assert (other["texts"], other["count"], len(other["gaps"])) == ([], 0, 1)
     late = body(answer(api, f"/v1/declared?since={NOW - 8_998}"))

@@ -28,6 +28,7 @@ from forwarder.server.status import ForwarderStatus
 from forwarder.server.tokens import BearerTokens, TokenGrant
 from tests.support.forwarder.fake_feed import FakeFeed
 from tests.support.forwarder.session_client import NOW, event, events, log_group, scan
+from wire.codec import encode
 from wire.limits import (
     FILTERS_MAX,
     GROUP_CHARS_MAX,
@@ -234,6 +235,18 @@ def test_bodies_are_not_empty_where_it_matters(api: Api) -> None:
     declared = json.loads(answer(api, "/v1/declared").body)
     assert declared["gaps"]
     assert declared["texts"]
+    assert declared["upstream"]
+
+
+def test_cloudwatchs_state_is_declared_as_it_says() -> None:
+    group = log_group([event(1)])
+    feed = FakeFeed(group)
+    feed.upstream = Upstream("unreachable", None, "access_denied", "why", 5, 86_400_000)
+    status = ForwarderStatus(pid=1, journal_bytes=lambda _: 7)
+    api = Api({FeedKey(group.name): Hub(group, feed)}, status=lambda: status)
+    found = answer(api, "/v1/declared")
+    check(found, "/v1/declared")
+    assert json.loads(found.body)["upstream"] == json.loads(encode(feed.upstream))
 
 
 def test_tokens_are_needed_as_it_says() -> None:

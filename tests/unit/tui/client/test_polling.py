@@ -41,6 +41,7 @@ from wire.messages import (
     ExecutionSummary,
     Item,
     Repair,
+    Upstream,
 )
 from wire.order import Interval, first_key
 from wire.query import Filter
@@ -447,8 +448,32 @@ def test_what_is_declared_of_another_epoch_is_ignored() -> None:
     session = ViewerSession(since=SINCE)
     gap = DeclaredGap("g1", SINCE, SINCE, "suspected", "polls fail", 0)
     poll(PollPlan(session), HttpJournal(items(1)))
-    assert session.take_declared(DeclaredBody("e2", [gap], [], 0)) == []
+    upstream = Upstream("ok", 40, oldest=5)
+    assert session.take_declared(DeclaredBody("e2", [gap], [], 0, upstream), NOW) == []
     assert session.holdings.proof.gaps == ()
+    assert session.report.upstream == upstream, "that is of the log group, not of an epoch"
+
+
+def test_polling_learns_where_cloudwatch_begins() -> None:
+    session = ViewerSession(since=SINCE)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.upstream = Upstream("ok", 40, oldest=5, retention_ms=86_400_000)
+    poll(plan, http_journal)
+    assert session.report.upstream == http_journal.upstream
+    http_journal.upstream = Upstream("unreachable", 20_000, "credentials_expired", "run `aws sso`")
+    poll(plan, http_journal, NOW + 10_000)
+    assert session.report.problem is not None
+    assert session.report.problem.reason == "run `aws sso`"
+
+
+def test_a_forwarder_may_declare_nothing_about_cloudwatch() -> None:
+    session = ViewerSession(since=SINCE)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.upstream = Upstream("ok", 40, oldest=5)
+    poll(plan, http_journal)
+    http_journal.upstream = None
+    poll(plan, http_journal, NOW + 10_000)
+    assert session.report.upstream is not None, "what an earlier answer said stays"
 
 
 def gaps_of(effects: list[Effect]) -> list[GapStatus]:
