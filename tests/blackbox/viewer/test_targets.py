@@ -20,6 +20,7 @@ from tests.support.processes.gapless_processes import (
 )
 from tests.support.processes.log_writer import now_ms
 from tests.support.processes.moto_server import RawMoto, put_events, raw_moto
+from tests.support.pseudo_terminal import TerminalProcess
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -187,6 +188,13 @@ def test_a_region_in_which_nothing_matches_is_named(run: Any) -> None:  # noqa: 
         done = run(words[0], "/ecs/e*", *words[1:], *BOTH)
         assert done.returncode == 0, done.stderr
         assert any(one.startswith(said) for one in done.stderr.splitlines())
+
+
+def test_a_screen_names_the_region_in_which_nothing_matches(moto: RawMoto, tmp_path: Path) -> None:
+    words = ("tail", "/ecs/e*", "--endpoint-url", moto.url, *BOTH)
+    with TerminalProcess(*words, state=tmp_path) as terminal:
+        terminal.wait_for("no log group in us-east-1 matches '/ecs/e*' yet: waiting for it")
+        terminal.press("q")
 
 
 def test_a_group_joins_in_a_region_in_which_nothing_matched(tmp_path: Path) -> None:
