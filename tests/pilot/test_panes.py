@@ -618,7 +618,8 @@ async def test_an_open_form_follows_what_others_switch() -> None:
     controls = FakeControls()
     async with running(controls=controls) as screen:
         await screen.press("f2", "1", "enter")
-        assert "on: Enter replaces it" in screen.text
+        while "on: Enter replaces it" not in screen.text:  # the form has just been opened
+            await screen.pilot.pause(0.01)
         controls.states["disconnect"] = False
         while "on: Enter replaces it" in screen.text:
             await screen.pilot.pause(0.01)

@@ -20,6 +20,9 @@ NOW_MS: Final = EPOCH_MS + 60_000
 NARROW: Final = (80, 24)
 WIDE: Final = (120, 40)
 
+SETTLES_MAX: Final = 10
+"""How often to draw a screen until it stays as it is."""
+
 
 class Screen:
     """A running application, driven by keys and read as text."""
@@ -41,6 +44,11 @@ class Screen:
             await self.app.workers.wait_for_complete()
             await self.pilot._wait_for_screen()
         await self.settle()
+        for _ in range(SETTLES_MAX):  # a screen that has just been opened is laid out in steps
+            before = self.text
+            await self.settle()
+            if self.text == before:
+                return
 
     async def type(self, text: str) -> None:
         """Type a text into the focused widget, then Enter."""

@@ -102,7 +102,8 @@ def test_a_viewer_that_polls_shows_it_as_well(
         websocket = urlsplit(process.ready()["websocket"])
         with Middlebox(websocket.port or 0) as box:
             url = f"ws://127.0.0.1:{box.port}{websocket.path}"
-            shown = ("--since", "10m", "--output", "json")
+            # On a busy machine the history may take longer than lines are held by default.
+            shown = ("--since", "10m", "--output", "json", "--hold", "10m")
             with GaplessProcess("tail", url, *shown, state=tmp_path) as polling:
                 assert texts(polling.out.wait_for(3, "lines")) == ["m1", "m2", "m3"]
                 events.is_masked = True

@@ -108,7 +108,7 @@ class FaultPanel(Modal[None]):
         """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
             frame.border_title = "simulator"
-            keys = "key, Space: switch · Enter: attributes · / search · Del: heal all · Tab"
+            keys = "Space: switch · Enter: attributes · / search · Del: heal all · Tab: page"
             frame.border_subtitle = self._palette.adapt(keys)
             yield Bar(self._palette, id="pages", separator=" ")
             search = SwitchSearch(id="switch-search", compact=True, placeholder="part of a name")
@@ -173,7 +173,8 @@ class FaultPanel(Modal[None]):
             await self.action_switch_this()
             return
         self._error = ""
-        self.app.push_screen(FaultForm(self._palette, self._controls, name, self._now_ms))
+        form = FaultForm(self._palette, self._controls, name, self._now_ms)
+        self.app.push_screen(form, lambda _: self._fill())
 
     async def action_press(self, place: int) -> None:
         """Move to the switch with this key's index, and switch it."""
