@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from common.text import replace_unprintable
-from gapless.rehearsal.course import FaultLane
+from gapless.rehearsal.course import Course, FaultLane
 from gapless.rehearsal.reactions import Reaction, complete_ms, verified_again_ms
 from gapless.rehearsal.result import WRONG, RehearsalResult, findings
 
@@ -86,7 +86,7 @@ def story(one: RehearsalResult) -> list[str]:
         )
     verified_ms, whole_ms = verified_again_ms(course, course.healed_ms), complete_ms(course)
     if verified_ms is None or whole_ms is None:
-        sentences.append("The view was not verified again.")
+        sentences.append(_unverified(course))
     elif whole_ms > verified_ms:
         sentences.append(
             f"Verified again at {seconds(verified_ms)}; complete at {seconds(whole_ms)}, when the "
@@ -98,6 +98,18 @@ def story(one: RehearsalResult) -> list[str]:
             f"Complete and verified again at {seconds(verified_ms)}, {after} after the last fault."
         )
     return sentences
+
+
+def _unverified(course: Course) -> str:
+    """Why the view was never verified from its beginning on again, as far as its gaps say it."""
+    lasting = [gap.reason for gap in course.gaps if gap.state != "repaired"]
+    if not lasting:
+        return "The view was not verified again."
+    reason = lasting[0].partition("; ")[0].partition(" (log stream")[0]
+    return (
+        "The view was not verified from its beginning on again, only later times: "
+        f"a range stays incomplete ({replace_unprintable(reason)})."
+    )
 
 
 def sentence(one: Reaction) -> str:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gapless.rehearsal.course import Course, FaultLane, Says, Span, StateChange, spoken
+from gapless.rehearsal.course import Course, FaultLane, Gap, Says, Span, StateChange, spoken
 from gapless.rehearsal.picture import draw
 from gapless.rehearsal.reactions import reactions
 from gapless.rehearsal.reports import (
@@ -216,6 +216,14 @@ def test_many_faults_in_a_sentence() -> None:
         "4 faults began between 1.0 s and 4.0 s; 0 of them left a sign on screen.",
         "The view was not verified again.",
     ]
+    course.gaps = [
+        Gap(0, 1_000, "repaired", "the connection was down"),
+        Gap(0, 1_000, "suspected", "events are gone (log stream a); nothing can be verified"),
+    ]
+    assert story(one)[1] == (
+        "The view was not verified from its beginning on again, only later times: a range stays "
+        "incomplete (events are gone)."
+    )
     assert verdict_line(result(ok=False, converged_ms=None)).startswith(
         "FAIL: not complete within 9"
     )
