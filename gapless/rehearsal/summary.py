@@ -38,6 +38,13 @@ COLUMNS_EXPLAINED: Final = (
 )
 
 
+_GONE: Final = (
+    ("expired", "deleted by CloudWatch's retention, and declared"),
+    ("vanished", "gone from CloudWatch before they could be read"),
+)
+"""What a clean verdict counts besides the lines that are shown, in words."""
+
+
 def seconds(ms: int | None) -> str:
     """Format a duration in seconds; without one, a dash."""
     # A fault may be on a moment before the start of the scenario is noted.
@@ -50,8 +57,8 @@ def verdict_line(one: RehearsalResult) -> str:
         return f"FAIL: {one.error}"
     if not one.ok:
         return f"FAIL: {', '.join(reasons(one))} ({counts(one)})"
-    declared = findings(one.verdict, ("expired", "vanished"))
-    return f"PASS: {', '.join([counts(one), '0 lost', '0 duplicated', *declared])}"
+    gone = [f"{one.verdict[name]:,} {text}" for name, text in _GONE if one.verdict.get(name)]
+    return f"PASS: {', '.join([counts(one), '0 lost', '0 duplicated', *gone])}"
 
 
 def counts(one: RehearsalResult) -> str:

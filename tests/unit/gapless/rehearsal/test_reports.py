@@ -232,3 +232,11 @@ def test_many_faults_in_a_sentence() -> None:
 @pytest.mark.parametrize(("ms", "text"), [(None, "-"), (1_249, "1.2 s"), (-60, "0.0 s")])
 def test_seconds(ms: int | None, text: str) -> None:
     assert seconds(ms) == text
+
+
+def test_lines_that_nobody_could_show_are_explained() -> None:
+    one = result(verdict={"clean": True, "shown": 90, "owed": 100, "vanished": 4, "expired": 6})
+    assert verdict_line(one) == (
+        "PASS: 90 of 100 lines shown, 0 lost, 0 duplicated, 6 deleted by CloudWatch's retention, "
+        "and declared, 4 gone from CloudWatch before they could be read"
+    )
