@@ -38,11 +38,11 @@ ORDER: Final = (
 )
 """The files' names, in the order in which a newcomer should see them."""
 
-_FOLDER: Final = Path(__file__).with_name("built_in")
+_FILES: Final = {path.stem: path for path in Path(__file__).with_name("built_in").glob("*/*.toml")}
 
 
 def _read(name: str) -> Scenario:
-    path = _FOLDER / f"{name}.toml"
+    path = _FILES[name]
     scenario = read_script(path.read_text(encoding="utf-8"), path.name)
     return scenario._replace(script="", path="")
 
