@@ -28,10 +28,10 @@ from simulator.faults.base import (
     GatherCrowd,
     Harm,
     KillViewers,
+    PauseEngine,
     PauseOwner,
     SetClock,
     SetEngineBack,
-    StopEngine,
     StrainCable,
     WriteEvents,
 )
@@ -189,8 +189,8 @@ class Levers:
                 await cluster.crash_engine(owner)
             case FailOver():
                 await cluster.fail_over(owner)
-            case StopEngine():
-                await cluster.stop_engine(owner)
+            case PauseEngine():
+                await cluster.pause_engine(owner)
             case SetEngineBack():
                 await cluster.save_engine(owner)
 
@@ -207,7 +207,7 @@ class Levers:
                 await cluster.restart_engine(owner)
             case FailOver():
                 await cluster.replace_standby(owner)
-            case StopEngine():
+            case PauseEngine():
                 await cluster.continue_engine(owner)
             case SetEngineBack():
                 await cluster.set_engine_back(owner, is_called_off=ending == "healed")

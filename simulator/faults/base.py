@@ -126,7 +126,7 @@ class FailOver(NamedTuple):
     """Kills the database of a cluster and promotes its standby; replaced when the harm ends."""
 
 
-class StopEngine(NamedTuple):
+class PauseEngine(NamedTuple):
     """Stops the database of a cluster (SIGSTOP), which answers nothing until the harm ends."""
 
 
@@ -144,7 +144,7 @@ class SetClock(NamedTuple):
 
 
 ClusterHarm = (
-    CrashOwner | PauseOwner | CrashServer | CrashEngine | FailOver | StopEngine | SetEngineBack
+    CrashOwner | PauseOwner | CrashServer | CrashEngine | FailOver | PauseEngine | SetEngineBack
 )
 """What only a cluster can suffer."""
 

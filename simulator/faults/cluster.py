@@ -16,9 +16,9 @@ from simulator.faults.base import (
     FailOver,
     Fault,
     FaultType,
+    PauseEngine,
     PauseOwner,
     SetEngineBack,
-    StopEngine,
     Values,
 )
 from simulator.faults.programs import DOWN_MS, crash_contradiction, crash_cycle, is_hit
@@ -83,7 +83,7 @@ CLUSTER: Final = (
     FaultType(
         "engine_away",
         "Stops PostgreSQL (SIGSTOP): it answers nothing, as behind a broken network; it goes on.",
-        lambda fault, turn: StopEngine() if is_hit(fault, turn) else None,
+        lambda fault, turn: PauseEngine() if is_hit(fault, turn) else None,
         # Beyond every time limit of a forwarder that waits for it.
         (FOR_MS._replace(default=10_000),),
     ),

@@ -204,13 +204,13 @@ class Cluster:
         """Give the promoted server a standby, if the owner's fault has promoted it."""
         await self._heal_engine(owner, self._engine.replace_standby)
 
-    async def stop_engine(self, owner: str) -> None:
+    async def pause_engine(self, owner: str) -> None:
         """Stop the primary (SIGSTOP), so that it answers nothing, until ``continue_engine(owner)``.
 
         Raises:
             SimulatorError: a fault has the database down already, or this is not Linux.
         """
-        await self._harm_engine(owner, self._engine.stop)
+        await self._harm_engine(owner, self._engine.pause)
 
     async def continue_engine(self, owner: str) -> None:
         """Let the primary go on if the owner's fault has stopped it."""

@@ -152,7 +152,7 @@ class PostgresServer:
         self._programs = programs or find_programs(self.directory)
         self._programs.own(self.directory)
         self._data = self.directory / "data"
-        self._backup = self.directory / "backup.tar"
+        self._copy = self.directory / "copy.tar"
         self._settings = settings
         if primary is None:
             options = ["-U", _ADMIN, "-A", "trust", "-E", "UTF8", "--no-sync"]
@@ -215,7 +215,7 @@ class PostgresServer:
         self._copy_from(primary)
         self.start()
 
-    def halt(self) -> None:
+    def pause(self) -> None:
         """Stop every process of the server (SIGSTOP): it answers nothing until ``go_on``.
 
         Raises:
@@ -232,7 +232,7 @@ class PostgresServer:
             _wait_stopped(pids)
 
     def go_on(self) -> None:
-        """Let a server go on that ``halt`` has stopped."""
+        """Let a server go on that ``pause`` has stopped."""
         continue_server(self.directory)
 
     def save(self) -> None:
@@ -244,30 +244,30 @@ class PostgresServer:
         Raises:
             SimulatorError: this system can't list a server's processes.
         """
-        self.discard_backup()
-        self.halt()
+        self.discard_copy()
+        self.pause()
         try:
             # One file, since a thousand small ones take seconds on some disks.
-            with tarfile.open(self._backup, "w") as archive:
+            with tarfile.open(self._copy, "w") as archive:
                 archive.add(self._data, self._data.name, filter=_without_pid)
         finally:
             self.go_on()
 
-    def discard_backup(self) -> None:
-        """Delete the backup of ``save``, if there is one."""
-        self._backup.unlink(missing_ok=True)
+    def discard_copy(self) -> None:
+        """Delete the copy that ``save`` made, if there is one."""
+        self._copy.unlink(missing_ok=True)
 
     def set_back(self) -> None:
-        """Kill the server, and start it with the backup of ``save``."""
+        """Kill the server, and start it with the copy that ``save`` made."""
         self.kill()
         # A process of the killed server may write a file meanwhile.
         while self._data.exists():
             shutil.rmtree(self._data, ignore_errors=True)
-        with tarfile.open(self._backup) as archive:
+        with tarfile.open(self._copy) as archive:
             # The server's user stays the owner; the argument ``filter`` is not in every 3.11.
             archive.extraction_filter = lambda member, _: member
             archive.extractall(self.directory, numeric_owner=True)  # noqa: S202 - our own archive
-        self.discard_backup()
+        self.discard_copy()
         self.start()
 
     def remove(self) -> None:
@@ -412,27 +412,27 @@ class ReplicatedServer:
         self._primary.wait_for_standby(is_needed=True)
 
     def save(self) -> None:
-        """Keep a backup of the primary's present state."""
+        """Keep a copy of the primary's present state."""
         self._primary.save()
 
-    def stop(self) -> None:
+    def pause(self) -> None:
         """Stop the primary (SIGSTOP), so that it answers nothing.
 
         Raises:
             SimulatorError: this system can't list a server's processes.
         """
-        self._primary.halt()
+        self._primary.pause()
 
     def go_on(self) -> None:
         """Let the stopped primary go on."""
         self._primary.go_on()
 
     def discard_copy(self) -> None:
-        """Delete the backup of ``save``."""
-        self._primary.discard_backup()
+        """Delete the copy that ``save`` made."""
+        self._primary.discard_copy()
 
     def set_back(self) -> None:
-        """Kill both servers, and start over with the backup of ``save``."""
+        """Kill both servers, and start over with the copy that ``save`` made."""
         assert self._standby is not None, "start comes first"
         self._standby.kill()
         self._primary.set_back()

@@ -107,7 +107,7 @@ class Recorded:
     [
         ("engine_crash", "over", ["crash_engine a", "restart_engine a"]),
         ("engine_failover", "over", ["fail_over a", "replace_standby a"]),
-        ("engine_away", "over", ["stop_engine a", "continue_engine a"]),
+        ("engine_away", "over", ["pause_engine a", "continue_engine a"]),
         (
             "engine_set_back",
             "over",

@@ -14,9 +14,9 @@ from simulator.faults.base import (
     Cycle,
     FailOver,
     Fault,
+    PauseEngine,
     PauseOwner,
     SetEngineBack,
-    StopEngine,
 )
 from simulator.faults.board import FAULTS, catalogue
 from simulator.faults.cluster import CLUSTER
@@ -58,7 +58,7 @@ def test_the_database_comes_back() -> None:
 
 def test_the_database_is_away_for_longer_than_a_statement_may_take() -> None:
     fault = make("engine_away")
-    assert fault.harm(0) == StopEngine()
+    assert fault.harm(0) == PauseEngine()
     assert fault.values["for_ms"] > ANSWER_MS
     assert make("engine_away", for_ms=0).cycle() == Cycle()
 
