@@ -7,15 +7,20 @@ from math import ceil
 from typing import Final
 
 from common.text import replace_unprintable
-from gapless.rehearsal.course import STOPPED, Course, FaultLane, behind_ms, stretches
+from gapless.rehearsal.course import (
+    KEEPS_UP_MS,
+    STOPPED,
+    Course,
+    FaultLane,
+    behind_ms,
+    stretches,
+)
 from gapless.rehearsal.reactions import Reaction
 
 CELLS_MIN: Final = 30
 """Narrowest chart: on a narrower terminal its lines wrap."""
 
 NAME_CELLS: Final = 22
-GREEN_WITHIN_MS: Final = 10_000
-"""As in the picture: how far the verified time may be behind while it keeps up."""
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
@@ -33,7 +38,8 @@ _STATES: Final = {
 
 LEGEND: Final = (
     "█ fault is on · ! first sign · + connected again · ░ until verified again (✓) · viewer: "
-    "━ live, x reconnecting, p polling, b backfilling · verified: ━ within 10 s, . further behind"
+    "━ live, x reconnecting, p polling, b backfilling · verified: "
+    f"━ within {KEEPS_UP_MS // 1_000} s, . further behind"
 )
 
 _ASCII: Final = str.maketrans("█░✓━▁▂▃▄▅▆▇·…", "#-v=..::||#;~")
@@ -113,7 +119,7 @@ def _verified_cell(course: Course, at_ms: int) -> str:
     if at_ms > course.ends_ms:
         return " "
     behind = behind_ms(course, at_ms)
-    return " " if behind is None else "━" if behind <= GREEN_WITHIN_MS else "."
+    return " " if behind is None else "━" if behind <= KEEPS_UP_MS else "."
 
 
 def _volume_cell(course: Course, step_ms: int) -> Callable[[int, int], str]:

@@ -14,6 +14,10 @@ import msgspec
 CONNECTED: Final = frozenset({"backfilling", "live", "quiet", "polling", "ended"})
 """States of the viewer in which lines can be received."""
 
+KEEPS_UP_MS: Final = 10_000
+"""How far the verified time may be behind while it keeps up: a scan each five seconds while the
+live path is relied on, the visibility allowance, and the scan itself."""
+
 STOPPED: Final = "not running"
 """State between a viewer that was killed and the next one."""
 

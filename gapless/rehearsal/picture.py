@@ -15,6 +15,7 @@ from typing import Final
 from common.text import replace_unprintable
 from common.times import iso
 from gapless.rehearsal.course import (
+    KEEPS_UP_MS,
     STOPPED,
     Course,
     FaultLane,
@@ -25,12 +26,11 @@ from gapless.rehearsal.course import (
     stretches,
 )
 from gapless.rehearsal.reactions import Reaction, complete_ms
-from gapless.rehearsal.result import RehearsalResult
+from gapless.rehearsal.result import RehearsalResult, reasons
 from gapless.rehearsal.summary import (
     NONE,
     counts,
     fault_text,
-    reasons,
     seconds,
     sentence,
     story,
@@ -47,9 +47,6 @@ RIGHT: Final = 244
 LANE: Final = 30
 CHART: Final = 76
 
-GREEN_WITHIN_MS: Final = 10_000
-"""How far the verified time may be behind while the lane is green: a scan each five seconds while
-the live path is relied on, the visibility allowance, and the scan itself."""
 
 HISTORY_MS: Final = 60_000
 """A verified time that is further before the start belongs to requested history."""
@@ -447,14 +444,14 @@ def _verified_chart(canvas: _Canvas, course: Course) -> None:
     points = [(at_ms, behind_ms(course, at_ms)) for at_ms in moments]
     # While the history is verified that time is hours behind, which would hide all else.
     shown = [one for at_ms, one in points if one is not None and one <= at_ms + HISTORY_MS]
-    worst = max([2 * GREEN_WITHIN_MS, *shown])
+    worst = max([2 * KEEPS_UP_MS, *shown])
     canvas.name("behind by", f"verified time; at most {seconds(max(shown, default=0))}", CHART)
     area: list[tuple[float, float]] = []
     filled = ""
     for at_ms, behind in points:
         colour, share = NOTHING_YET, 1.0
         if behind is not None and behind <= at_ms + HISTORY_MS:
-            colour, share = VERIFIED if behind <= GREEN_WITHIN_MS else WARN, behind / worst
+            colour, share = VERIFIED if behind <= KEEPS_UP_MS else WARN, behind / worst
         if colour != filled:
             _area(canvas, area, top + height, filled)
             area, filled = [], colour
@@ -542,14 +539,13 @@ _MARKS: Final = (
 _COLOURS: Final = (
     (FAULT, "fault is on"),
     (TAIL, "ended, not yet verified"),
-    (VERIFIED, f"verified to within {GREEN_WITHIN_MS // 1_000} s"),
-    (WARN, "verified time stands still"),
+    (VERIFIED, f"verified to within {KEEPS_UP_MS // 1_000} s"),
     (NOTHING_YET, "nothing verified yet"),
     (LINES, "lines"),
     (LATE, "late"),
     (REPAIRED, "repaired"),
 )
-"""Of lanes and charts that have no names in them; ``WARN`` is hatched there."""
+"""Of lanes and charts that have no names in them."""
 
 
 def _legend(canvas: _Canvas, course: Course) -> None:
@@ -560,14 +556,13 @@ def _legend(canvas: _Canvas, course: Course) -> None:
         x += _label(canvas, x + 19, text) + 19
     # A short stretch has no room for its name.
     seen = list(dict.fromkeys(one.state for one in course.states if one.state in STATE_COLOURS))
-    states = [(STATE_COLOURS[one], f"viewer {one}") for one in seen]
-    for row in (_COLOURS, states):
+    areas = [(STATE_COLOURS[one], f"viewer {one}") for one in seen]
+    areas.append((WARN, "verified time further behind"))
+    for row in (_COLOURS, [(canvas.hatched(colour), text) for colour, text in areas]):
         x, canvas.y = float(LEFT), canvas.y + 20
-        for colour, text in row:
+        for fill, text in row:
             if x > WIDTH - 150:
                 x, canvas.y = float(LEFT), canvas.y + 20
-            is_area = row is states or text == "verified time stands still"
-            fill = canvas.hatched(colour) if is_area else colour
             canvas.add(
                 f'<rect x="{x:.1f}" y="{canvas.y - 5:.1f}" width="12" height="10" fill="{fill}"/>'
             )

@@ -79,6 +79,12 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
         return f"gapless scenario run {name} --seed {self.seed}{speed}"
 
 
+_DELETED: Final = (
+    ("expired", "deleted by CloudWatch's retention, and declared"),
+    ("vanished", "gone from CloudWatch before they could be read"),
+)
+
+
 def is_met(expects: str, verdict: Mapping[str, Any], lost: int = 0) -> bool:
     """Return whether a verdict is clean, and has the losses that the scenario expects.
 
@@ -102,19 +108,31 @@ def newest_marks(record: bytes) -> list[dict[str, Any]]:
     return [mark for mark in lines if mark["equal"]][-MARKS_MAX:]
 
 
+def reasons(one: RehearsalResult) -> list[str]:
+    """Why a run failed, the most important first."""
+    if one.error:
+        return [one.error]
+    # What was wrong while faults were on may be so at the end as well.
+    wrong = list(dict.fromkeys([*one.unsafe, *findings(one.verdict, WRONG), *one.unmet]))
+    if one.converged_ms is None:
+        wrong.append(f"not converged within {one.bound_ms / 1_000:.0f} s")
+    return wrong or ["the verdict is not the one that the scenario expects"]
+
+
+def deleted_lines(one: RehearsalResult) -> list[str]:
+    """What a clean verdict counts besides the lines that are shown, in words."""
+    return [f"{one.verdict[name]:,} {text}" for name, text in _DELETED if one.verdict.get(name)]
+
+
 def line(one: RehearsalResult) -> str:
     """Format one run as a line."""
     head = f"{'clean ' if one.ok else 'FAILED'} {one.scenario:<20} seed {one.seed:<4}"
-    found = dict.fromkeys([*one.unsafe, *findings(one.verdict, WRONG), *one.unmet])
-    wrong = [one.error] if one.error else list(found)
-    if one.converged_ms is None and not one.error:
-        wrong.append(f"not converged within {one.bound_ms / 1_000:.0f} s")
     if one.ok:
-        taken = findings(one.verdict, ("expired", "vanished"))
-        facts = [f"{one.verdict['shown']} events, {one.verdict['marks']} marks", *taken]
+        facts = [f"{one.verdict['shown']} events, {one.verdict['marks']} marks"]
+        facts += deleted_lines(one)
         facts.append(f"converged in {(one.converged_ms or 0) / 1_000:.1f} s")
     else:
-        facts = wrong or ["the verdict is not the one that the scenario expects"]
+        facts = reasons(one)
     return f"{head} {'; '.join(facts)}; {used(one)}".rstrip("; ")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from common.text import replace_unprintable
 from gapless.rehearsal.course import Course, FaultLane
 from gapless.rehearsal.reactions import Reaction, complete_ms, verified_again_ms
-from gapless.rehearsal.result import WRONG, RehearsalResult, findings
+from gapless.rehearsal.result import RehearsalResult, deleted_lines, reasons
 
 NONE: Final = "-"
 """Stands where there is no figure."""
@@ -38,13 +38,6 @@ COLUMNS_EXPLAINED: Final = (
 )
 
 
-_GONE: Final = (
-    ("expired", "deleted by CloudWatch's retention, and declared"),
-    ("vanished", "gone from CloudWatch before they could be read"),
-)
-"""What a clean verdict counts besides the lines that are shown, in words."""
-
-
 def seconds(ms: int | None) -> str:
     """Format a duration in seconds; without one, a dash."""
     # A fault may be on a moment before the start of the scenario is noted.
@@ -57,24 +50,13 @@ def verdict_line(one: RehearsalResult) -> str:
         return f"FAIL: {one.error}"
     if not one.ok:
         return f"FAIL: {', '.join(reasons(one))} ({counts(one)})"
-    gone = [f"{one.verdict[name]:,} {text}" for name, text in _GONE if one.verdict.get(name)]
-    return f"PASS: {', '.join([counts(one), '0 lost', '0 duplicated', *gone])}"
+    parts = [counts(one), "0 lost", "0 duplicated", *deleted_lines(one)]
+    return f"PASS: {', '.join(parts)}"
 
 
 def counts(one: RehearsalResult) -> str:
     """How many of the lines were shown: ``842 of 842 lines shown``."""
     return f"{one.verdict.get('shown', 0):,} of {one.verdict.get('owed', 0):,} lines shown"
-
-
-def reasons(one: RehearsalResult) -> list[str]:
-    """Why a run failed, the most important first."""
-    if one.error:
-        return [one.error]
-    # What was wrong while faults were on may be so at the end as well.
-    wrong = list(dict.fromkeys([*one.unsafe, *findings(one.verdict, WRONG), *one.unmet]))
-    if one.converged_ms is None:
-        wrong.append(f"not complete within {one.bound_ms / 1_000:.0f} s")
-    return wrong or ["the losses that the scenario expects did not occur"]
 
 
 def story(one: RehearsalResult) -> list[str]:

@@ -225,7 +225,7 @@ def test_many_faults_in_a_sentence() -> None:
         "incomplete (events are gone)."
     )
     assert verdict_line(result(ok=False, converged_ms=None)).startswith(
-        "FAIL: not complete within 9"
+        "FAIL: not converged within 9"
     )
 
 
