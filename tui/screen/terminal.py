@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from common.errors import exit_code_of_signal
@@ -72,7 +73,6 @@ class TerminationSignals:
         self._loop = loop
         self._end = end
         self._before: dict[int, Any] = {}
-        self._excepthook = threading.excepthook
         self._pipe: tuple[int, int] | None = None
         self._wakeup_before = -1
         self._watcher: threading.Thread | None = None
@@ -92,14 +92,12 @@ class TerminationSignals:
             self._before[number] = signal.signal(
                 number, lambda number, _frame: self._receive(number)
             )
-        threading.excepthook = self._on_thread_death
 
     def restore(self) -> None:
         """Restore the previous handlers; call it in the main thread."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
-        threading.excepthook = self._excepthook
         if self._pipe is None or self._watcher is None:
             return
         signal.set_wakeup_fd(self._wakeup_before)
@@ -127,42 +125,39 @@ class TerminationSignals:
         _set_deadline(number)
         self._loop.call_soon_threadsafe(self._end, number)
 
-    def _on_thread_death(self, died: threading.ExceptHookArgs) -> None:
-        if _is_terminal_gone(died):
-            os.kill(os.getpid(), signal.SIGHUP)  # the terminal is gone, with or without a hangup
-            return
-        self._excepthook(died)
-
 
 def run_screen(work: Coroutine[object, object, _Result]) -> _Result:
     """Run a screen as ``run_until_signal`` does, and end even if its terminal is gone.
 
-    ``TerminationSignals`` acts while the screen is shown. A terminal can also close while the
-    screen starts or ends, for example while job control has stopped the process, and then the
-    writer's full queue would block that for ever.
-
     Raises:
         EndedBySignalError: a signal arrived.
     """
+    with hangup_with_terminal():
+        return run_until_signal(work)
+
+
+@contextmanager
+def hangup_with_terminal() -> Iterator[None]:
+    """Within the block, a terminal that is gone is a hangup, with or without a signal of its own.
+
+    It has a deadline even where ``TerminationSignals`` is not installed: a terminal can close while
+    the screen starts or ends, for example while job control has stopped the process.
+    """
     before = threading.excepthook
 
-    def end_with_terminal(died: threading.ExceptHookArgs) -> None:
-        if not _is_terminal_gone(died):
+    def act(died: threading.ExceptHookArgs) -> None:
+        name = "" if died.thread is None else died.thread.name
+        if name != _WRITER or not isinstance(died.exc_value, OSError):
             before(died)
             return
         _set_deadline(signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGHUP)
 
-    threading.excepthook = end_with_terminal
+    threading.excepthook = act
     try:
-        return run_until_signal(work)
+        yield
     finally:
         threading.excepthook = before
-
-
-def _is_terminal_gone(died: threading.ExceptHookArgs) -> bool:
-    name = "" if died.thread is None else died.thread.name
-    return name == _WRITER and isinstance(died.exc_value, OSError)
 
 
 def _set_deadline(number: int) -> None:

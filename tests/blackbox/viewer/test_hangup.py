@@ -25,18 +25,24 @@ sys.stdin.read()
 pytestmark = pytest.mark.timeout(600)
 
 
-def test_a_closed_terminal_ends_the_demo_without_a_signal(tmp_path: Path) -> None:
+def start(*arguments: str, state: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Run Python on a terminal in a session of its own; returns it and our end of the terminal."""
     master, slave = pty.openpty()
-    # In another session, closing the terminal sends no SIGHUP, as if a parent ignored it.
     process = subprocess.Popen(
-        [sys.executable, "-m", "gapless", "demo"],
+        [sys.executable, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**clean_environment(tmp_path), "TERM": "xterm-256color"},
+        env={**clean_environment(state), "TERM": "xterm-256color"},
         start_new_session=True,
     )
     os.close(slave)
+    return process, master
+
+
+def test_a_closed_terminal_ends_the_demo_without_a_signal(tmp_path: Path) -> None:
+    # In another session, closing the terminal sends no SIGHUP, as if a parent ignored it.
+    process, master = start("-m", "gapless", "demo", state=tmp_path)
     seen = b""
     while b"COMPLETE" not in seen:
         seen += os.read(master, 65_536)
@@ -49,16 +55,7 @@ def test_a_closed_terminal_ends_the_demo_without_a_signal(tmp_path: Path) -> Non
 
 
 def test_a_terminal_that_closes_while_the_demo_is_stopped_ends_it(tmp_path: Path) -> None:
-    master, slave = pty.openpty()
-    shell = subprocess.Popen(
-        [sys.executable, "-c", _IN_BACKGROUND, "-m", "gapless", "demo"],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env={**clean_environment(tmp_path), "TERM": "xterm-256color"},
-        start_new_session=True,
-    )
-    os.close(slave)
+    shell, master = start("-c", _IN_BACKGROUND, "-m", "gapless", "demo", state=tmp_path)
     demo = psutil.Process(int(os.read(master, 100).split()[0]))
     wait_until(lambda: demo.status() == psutil.STATUS_STOPPED, "the demo stopped by its terminal")
     everything = family(demo.pid)

@@ -149,11 +149,12 @@ async def test_textual_s_writer_dying_of_its_terminal_is_a_hangup() -> None:
     signals = TerminationSignals(asyncio.get_running_loop(), received.put_nowait)
     signals.install()
     try:
-        writer = WriterThread(GoneTerminal())  # type: ignore[arg-type]  # all it uses of a file
-        writer.start()
-        writer.write("a frame")
-        assert await received.get() == signal.SIGHUP
-        writer.join()
+        with terminal.hangup_with_terminal():
+            writer = WriterThread(GoneTerminal())  # type: ignore[arg-type]  # all it uses of a file
+            writer.start()
+            writer.write("a frame")
+            assert await received.get() == signal.SIGHUP
+            writer.join()
     finally:
         signals.restore()
 
