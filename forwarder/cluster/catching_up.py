@@ -68,18 +68,24 @@ async def catch_up(view: View, log: Log, thread: EngineThread) -> None:
 async def _follow(view: View, log: Log, thread: EngineThread) -> None:
     head = await thread.run(log.head)
     limit = READ_ENTRIES
-    reading = asyncio.create_task(thread.run(partial(log.read, view.position, limit)))
+
+    def read_after(position: int) -> asyncio.Task[list[Entry]] | None:
+        if position >= head.position:
+            return None
+        return asyncio.create_task(thread.run(partial(log.read, position, limit)))
+
+    reading = read_after(view.position)
     try:
-        while view.position < head.position and (entries := await reading):
+        while reading is not None and (entries := await reading):
             limit = next_limit(limit, sum(map(size_of, entries)))
             # The engine works while the entries are applied.
-            after = entries[-1].position
-            reading = asyncio.create_task(thread.run(partial(log.read, after, limit)))
+            reading = read_after(entries[-1].position)
             for portion in portions(entries):
                 view.apply(portion)
                 await asyncio.sleep(0)
     finally:
-        reading.cancel()
+        if reading is not None:
+            reading.cancel()
     await check_prefix(view, head, log, thread)
 
 
