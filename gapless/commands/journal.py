@@ -29,7 +29,8 @@ def command(url: Path | str, *, as_json: bool) -> None:
 
     URL is that of `gapless forward --journal`: postgresql://USER@HOST/DATABASE. A log group without
     an owner is read by no forwarder; a server's lag is the number of entries that it still lacks.
-    Entries of before a log group's journal began anew are trimmed: those stored are fewer then.
+    Once a log group's journal has started over, its former entries are trimmed: fewer are stored
+    than were written.
     """
     if isinstance(url, Path):
         msg = f"{str(url)[:80]!r} is not a shared journal: give postgresql://USER@HOST/DATABASE"

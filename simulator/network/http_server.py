@@ -76,7 +76,7 @@ class JsonRequestHandler(WSGIRequestHandler):
         self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ANN401 - the library's
-        """Print nothing: whoever sent a bad request has the response."""
+        """Print nothing: the client has the response to its bad request."""
 
 
 def serve(

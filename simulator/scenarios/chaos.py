@@ -129,7 +129,8 @@ CLUSTER_DOSES: Final[dict[str, Mapping[str, Range]]] = {
 """Every fault of a cluster, likewise; all but the last one last until a step heals them."""
 
 ADDED: Final = frozenset({"clock_wrong", "group_missing"})
-"""Faults that are drawn each for itself: seeds from before there were any keep their others."""
+"""Faults with a draw of their own: a seed still draws the other faults that it drew before these
+existed, so that an error found by a seed is found by it again."""
 
 ADDED_SHARE: Final = 0.15
 """Chance of each of them."""

@@ -91,7 +91,8 @@ _DENSE: Final = 4
 """From one match in this many messages on, testing each message is faster than searching."""
 
 _MOST: Final = 0.6
-"""From so many matches a message on, testing each message closely is faster than finding those."""
+"""Matches a message from which on it is faster to test every message closely than to search for
+those that match."""
 
 _SAMPLE: Final = 16
 """Messages sampled to guess whether most contain a literal in lower case."""

@@ -55,7 +55,7 @@ class _Decompressed(io.RawIOBase):
         self._file = file
 
     def readable(self) -> bool:
-        """True."""
+        """Whether it can be read: always."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
