@@ -212,11 +212,7 @@ class Rig:
         for number, (name, strokes, is_last) in enumerate(moves, start=1):
             self._check_running()
             self.report.gestures.append(name)
-            self._press(strokes)
-            if name == "faults":
-                # On a busy machine Esc and the next key could be read as one with Alt, and the
-                # panel stay open: any letter in it switches a fault or starts a scenario.
-                self._barrier()
+            self._press(strokes, carefully=name in ("faults", "picker"))
             is_whole = is_whole or is_last
             if number % BARRIER_EVERY == 0:
                 self._barrier()
@@ -252,7 +248,12 @@ class Rig:
         self._check_running()
         self._hand_over()
 
-    def _press(self, strokes: Sequence[Stroke]) -> None:
+    def _press(self, strokes: Sequence[Stroke], *, carefully: bool = False) -> None:
+        """Press keys; carefully, wait after each Esc until the viewer has acted on it.
+
+        On a busy machine Esc and the next key could be read as one with Alt, and a panel stay open:
+        any letter in the fault panel switches a fault, and Enter in the picker opens another log.
+        """
         for stroke in strokes:
             if isinstance(stroke, Size):
                 self._terminal.resize(*stroke)
@@ -260,6 +261,8 @@ class Rig:
                 with contextlib.suppress(OSError):  # the viewer was killed
                     self._terminal.press(stroke)
             self._pause.wait(AFTER_ESC_S if stroke == ESC else PACE_S)
+            if carefully and stroke == ESC:
+                self._barrier()
 
     def _barrier(self) -> None:
         """Resize, and wait for the new picture: then every message pump still works."""
