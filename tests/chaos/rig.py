@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import signal
 import threading
@@ -42,6 +43,9 @@ BARRIER_EVERY: Final = 8
 
 CONVERGE_S: Final = 240
 """Timeout for completeness after all faults end; ``play`` needs less, as it has no competition."""
+
+ASK_AGAIN_S: Final = 5
+"""A viewer that has just started does not handle the signal yet that asks for its record."""
 
 PACE_S: Final = 0.03
 AFTER_ESC_S: Final = 0.15
@@ -249,10 +253,11 @@ class Rig:
         self._hand_over()
 
     def _press(self, strokes: Sequence[Stroke], *, carefully: bool = False) -> None:
-        """Press keys; carefully, wait after each Esc until the viewer has acted on it.
+        """Press keys; carefully, wait after each one until the viewer has acted on it.
 
-        On a busy machine Esc and the next key could be read as one with Alt, and a panel stay open:
-        any letter in the fault panel switches a fault, and Enter in the picker opens another log.
+        On a busy machine a panel could stay open, as keys come before it is there, or Esc and the
+        next key are read as one with Alt. Any letter in the fault panel switches a fault, and Enter
+        in the picker opens another screen, which has a record of its own.
         """
         for stroke in strokes:
             if isinstance(stroke, Size):
@@ -261,7 +266,7 @@ class Rig:
                 with contextlib.suppress(OSError):  # the viewer was killed
                     self._terminal.press(stroke)
             self._pause.wait(AFTER_ESC_S if stroke == ESC else PACE_S)
-            if carefully and stroke == ESC:
+            if carefully:
                 self._barrier()
 
     def _barrier(self) -> None:
@@ -276,16 +281,22 @@ class Rig:
             self._wake()
             return not self._is_running or last_row in self._terminal.written[before:]
 
-        try:
+        with self._explained():
             wait_until(is_drawn, f"a picture of {self._rows} rows")
+        self.report.barriers += 1
+        self._check_claims(self._terminal.written[before:])
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Add to a failed wait what the viewer shows, what it does, and what it was told."""
+        try:
+            yield
         except AssertionError as error:
             self._terminal.popen.send_signal(signal.SIGABRT)  # faulthandler prints its stacks
             self._terminal.popen.wait(WAIT_S)
             text = plain(self._terminal.written)[-6_000:]
             msg = f"{error}; the last gestures: {self.report.gestures[-12:]}; {text}"
             raise AssertionError(msg) from error
-        self.report.barriers += 1
-        self._check_claims(self._terminal.written[before:])
 
     def _check_claims(self, written: str) -> None:
         """What a picture says of the connection, of completeness, and of the verdict must agree."""
@@ -306,18 +317,21 @@ class Rig:
     def _read_record(self) -> list[dict[str, Any]]:
         """Have the viewer write its record, and read it; restarts a viewer that was killed."""
         self._record.unlink(missing_ok=True)
-        deadline = time.monotonic() + 4 * WAIT_S
-        while not self._record.exists():
-            assert time.monotonic() < deadline, (
-                f"no record; the last gestures: {self.report.gestures[-12:]}"
-            )
+        asked_at = -math.inf
+
+        def is_written() -> bool:
+            nonlocal asked_at
             if not self._is_running:
                 self._check_running()
                 self._hand_over()
-            self._terminal.popen.send_signal(signal.SIGUSR1)
-            deadline_s = time.monotonic() + 5
-            while not self._record.exists() and time.monotonic() < deadline_s:
-                self._pause.wait(0.05)
+                asked_at = -math.inf
+            if time.monotonic() >= asked_at + ASK_AGAIN_S:
+                self._terminal.popen.send_signal(signal.SIGUSR1)
+                asked_at = time.monotonic()
+            return self._record.exists()
+
+        with self._explained():
+            wait_until(is_written, "the viewer's record")
         return [json.loads(line) for line in self._record.read_bytes().splitlines()]
 
     @staticmethod
