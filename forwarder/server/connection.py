@@ -55,6 +55,7 @@ LIBRARY_LOG.setLevel(logging.WARNING)
 
 _LIBRARY_PREFIX: Final = "Failed to open a WebSocket connection: "
 _HEAD_END: Final = b"\r\n\r\n"
+_BODY_HEADERS: Final = (b"content-length:", b"transfer-encoding:")
 _ERROR_CHARS_MAX: Final = 200
 _TEXT_FRAME: Final = 0x81
 """First byte of an unfragmented text frame (RFC 6455, 5.2)."""
@@ -92,6 +93,8 @@ class LimitedProtocol(ServerProtocol):
         self._clock_s = clock_s
         self._head_bytes = 0
         self._head_tail = b""
+        self._line = b""
+        self._is_get: bool | None = None
         self._has_answered = False
         self._frames: TokenBucket | None = None
 
@@ -119,7 +122,27 @@ class LimitedProtocol(ServerProtocol):
             text = f"the request is too long: at most {HEAD_BYTES_MAX} bytes including headers"
             self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
             return b""
-        return data
+        return self._without_body(data)
+
+    def _without_body(self, data: bytes) -> bytes:
+        """Return the lines of the head that are complete now, without those that announce a body.
+
+        The library refuses every request with a body, whatever its method, before anything else is
+        checked. The API refuses every method but GET, and no body is ever read: so a request with
+        another method goes on without its body, and is refused like one that has none.
+        """
+        *lines, self._line = (self._line + data).split(b"\n")
+        passed = b""
+        for line in lines:
+            if self._is_get is None:
+                self._is_get = line.startswith(b"GET ")
+            elif not self._is_get and line.lower().startswith(_BODY_HEADERS):
+                continue
+            passed += line + b"\n"
+        if len(self._line) > http11.MAX_LINE_LENGTH:
+            # The library refuses it now, and not only when the rest has come.
+            passed, self._line = passed + self._line, b""
+        return passed
 
     def refuse(self, status: HTTPStatus, text: str) -> None:
         """Answer an incomplete or invalid request with an error, and read nothing more of it."""

@@ -589,5 +589,7 @@ class Server:
 
 def _is_upgrade(request: Request) -> bool:
     """Whether a request is a viewer's WebSocket upgrade."""
+    # RFC 6455, 4.1; and by RFC 9110, 7.8, a server ignores the header Upgrade in HTTP/1.0.
+    may_upgrade = (request.method, request.protocol) == ("GET", "HTTP/1.1")
     upgrade = ",".join(request.headers.get_all("Upgrade")).lower()
-    return "websocket" in upgrade and split_target(request.path)[0] == TAIL_PATH
+    return may_upgrade and "websocket" in upgrade and split_target(request.path)[0] == TAIL_PATH

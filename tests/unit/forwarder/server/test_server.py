@@ -80,17 +80,23 @@ class Running:
         self, request: str, *headers: str, raw: bytes | None = None
     ) -> tuple[int, str]:
         """Status and body of a request, written by hand."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         lines = [f"GET {request} HTTP/1.1", "Host: 127.0.0.1", *headers, "", ""]
-        writer.write("\r\n".join(lines).encode() if raw is None else raw)
-        try:
-            answer = await reader.read()
-        finally:
-            writer.close()
+        answer = await self.exchange("\r\n".join(lines).encode() if raw is None else raw)
         if not answer:
             raise EOFError
         head, _, body = answer.partition(b"\r\n\r\n")
         return int(head.split(b" ", 2)[1]), body.decode()
+
+    async def exchange(self, *parts: bytes) -> bytes:
+        """The whole response to a request that arrives in parts."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0)
+            return await reader.read()
+        finally:
+            writer.close()
 
 
 @pytest.fixture
@@ -318,14 +324,76 @@ async def test_an_upgrade_is_refused_in_json_as_well(running: Running) -> None:
     assert "error" in json.loads(refused.value.response.body)
 
 
-async def test_a_response_to_head_has_no_body(running: Running) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.server.port)
-    writer.write(b"HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-    writer.close()
-    assert head.startswith(b"HTTP/1.1 405 ")
-    assert b"Allow: GET" in head
-    assert body == b""
+ALL_PATHS = [
+    *("/v1/logs?since=0", "/v1/digest?from=0&through=1&epoch=a&seq=0", "/v1/executions"),
+    *("/v1/groups", "/v1/viewers", "/v1/tail", "/metrics", "/healthz", "/readyz", "/none"),
+]
+
+UPGRADE = [
+    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+]
+
+
+BODIES = {
+    "none": b"\r\n",
+    "empty": b"Content-Length: 0\r\n\r\n",
+    "whole": b"content-length:5\r\n\r\nhello",
+    "not sent yet": b"Content-Length: 5000000\r\nExpect: 100-continue\r\n\r\n",
+    "larger than it says": b"Content-Length: 5\r\n\r\n" + b"x" * 3_000_000,
+    "a length that is none": b"Content-Length: five\r\n\r\nhello",
+    "two lengths": b"Content-Length: 5\r\nContent-Length: 7\r\n\r\nhello",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "compressed chunks": b"TRANSFER-ENCODING: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "both": b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("method", ["POST", "HEAD", "OPTIONS", "get", "CONNECT"])
+async def test_every_method_but_get_is_refused_with_any_body(
+    running: Running, method: str, body: str
+) -> None:
+    for path in (*ALL_PATHS, "*"):
+        for upgrade in ([], UPGRADE):
+            lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *upgrade, ""]
+            request = "\r\n".join(lines).encode() + BODIES[body]
+            answer = await running.exchange(request)
+            head, _, content = answer.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 405 "), path
+            assert b"\r\nAllow: GET\r\n" in head
+            # RFC 9110, 9.3.2: a client takes a body after HEAD for the next response.
+            assert (content == b"") == (method == "HEAD")
+            assert method == "HEAD" or json.loads(content) == {"error": "only GET is allowed"}
+    assert running.hub.viewers == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_a_method_is_refused_however_the_request_arrives(running: Running, size: int) -> None:
+    request = b"PUT /v1/logs HTTP/1.1\r\nHost: 127.0.0.1\r\n" + BODIES["chunks"]
+    parts = [request[at : at + size] for at in range(0, len(request), size)]
+    assert (await running.exchange(*parts)).startswith(b"HTTP/1.1 405 ")
+
+
+async def test_an_upgrade_of_http_1_0_is_a_request_without_one(running: Running) -> None:
+    lines = ["GET /v1/tail?since=0 HTTP/1.0", "Host: 127.0.0.1", *UPGRADE, "", ""]
+    assert (await running.get("", raw="\r\n".join(lines).encode()))[0] == 426
+
+
+@pytest.mark.parametrize("body", sorted(set(BODIES) - {"none", "empty"}))
+async def test_get_with_a_body_is_refused(running: Running, body: str) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + BODIES[body]
+    status, answer = await running.get("", raw=request)
+    assert status == 400
+    assert "without a body" in answer["error"]
+
+
+async def test_a_request_with_a_body_is_no_way_around_the_checks(running: Running) -> None:
+    origin = b"Origin: https://example.org\r\n"
+    request = b"POST /v1/logs HTTP/1.1\r\nHost: 127.0.0.1\r\n" + origin + BODIES["whole"]
+    assert (await running.get("", raw=request))[0] == 403
+    assert running.admission.refused["origin"] == 1
+    assert running.api.responses == {403: 1}
 
 
 async def test_invalid_http_is_refused_and_disturbs_no_viewer(running: Running) -> None:
@@ -353,17 +421,6 @@ async def test_web_pages_of_other_origins_are_refused(running: Running, origin: 
     with pytest.raises(InvalidStatus) as refused:
         await running.dial(origin=origin)
     assert refused.value.response.status_code == 403
-
-
-ALL_PATHS = [
-    *("/v1/logs?since=0", "/v1/digest?from=0&through=1&epoch=a&seq=0", "/v1/executions"),
-    *("/v1/groups", "/v1/viewers", "/v1/tail", "/metrics", "/healthz", "/readyz", "/none"),
-]
-
-UPGRADE = [
-    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-]
 
 
 @pytest.mark.parametrize("has_token", [False, True])
