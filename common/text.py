@@ -1,10 +1,10 @@
-"""Text from outside made safe for a terminal or a log, and plain tables. Pure."""
+"""Text from outside made safe for a terminal, a log or a reader of JSON, and tables. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 COLOUR_CODE: Final = r"\x1b\[[0-9;:]*m"
 """A terminal's colour code (SGR), as a regular expression."""
@@ -16,6 +16,9 @@ NOTHING: Final = "-"
 
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
+_KEY_CHARS_MAX: Final = 80
+
+_Value = TypeVar("_Value")
 
 
 def without_colours(text: str) -> str:
@@ -38,6 +41,24 @@ def replace_unprintable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def unique_keys(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
+    """Make a dictionary of the pairs of a JSON object, as ``object_pairs_hook`` of ``json``.
+
+    Readers of JSON take the last of two equal keys, so that what the first one says is lost.
+
+    Raises:
+        ValueError: a key stands twice; the text names it in one line.
+    """
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        key = next(one for one, _ in pairs if one in seen or seen.add(one))
+        msg = f"the key {key[:_KEY_CHARS_MAX]!a} stands twice in one object: leave one out"
+        raise ValueError(msg)
+    return found
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:

@@ -102,11 +102,17 @@ def defaults_of(command: click.Command, path: Path, root: click.Group) -> dict[s
     _check_names([key for key in common if _name(key) not in options], path, root)
     places = [("", *one) for one in common.items()]
     places += [(f"[{command.name}] ", *one) for one in own.items()]
-    chosen = {_name(key): (table, key, value) for table, key, value in places}
+    chosen: dict[str, tuple[str, str, Any]] = {}
+    for table, key, value in places:
+        if (option := options.get(_name(key))) is not None:
+            before = chosen.get(str(option.name))
+            if before is not None and before[0] == table:
+                msg = f"{path}: {table}{before[1]} and {key} are the same setting: leave one out"
+                raise UsageError(msg)
+            chosen[str(option.name)] = (table, key, value)
     return {
-        str(options[name].name): _checked(options[name], value, f"{path}: {table}{key}")
+        name: _checked(options[_name(key)], value, f"{path}: {table}{key}")
         for name, (table, key, value) in chosen.items()
-        if name in options
     }
 
 
@@ -227,6 +233,6 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         msg = f"cannot read the settings file {path} ({error.strerror}): fix it or move it away"
         raise UsageError(msg) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         msg = f"the settings file {path} is not TOML: {error}"
         raise UsageError(msg) from error

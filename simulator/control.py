@@ -2,7 +2,8 @@
 
 The vocabulary is toxiproxy's. Every refusal is ``{"error": "..."}`` with 400, 403, 404, 405, 408,
 409 or 413. ``openapi.json`` beside this module describes each request and answer. A body is read as
-JSON whatever its content type is said to be, so that ``curl -d`` suffices.
+JSON whatever its content type is said to be, so that ``curl -d`` suffices. A key that stands twice
+in one object is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from common.hosts import host_name
+from common.text import unique_keys
 from simulator.errors import ConflictError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
 from simulator.oracle.ledger import Ledger, as_json
@@ -387,8 +389,10 @@ def _content(request: Request, bytes_max: int = REQUEST_BYTES_MAX) -> bytes:
 
 def _parse(content: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.convert(_DECODER.decode(content), kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        value = _DECODER.decode(content)
+        _KEYS.decode(content.decode())
+        return msgspec.convert(value, kind)
+    except (ValueError, RecursionError) as error:
         msg = f"the body is not as openapi.json has it: {error}"
         raise SimulatorError(msg) from error
 
@@ -400,6 +404,8 @@ def _decimal(text: str) -> int | float:
 
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=_decimal)
+_KEYS: Final = json.JSONDecoder(object_pairs_hook=unique_keys, parse_int=len, parse_float=len)
+"""Refuses a key that stands twice, which msgspec does not notice; numbers are not its concern."""
 
 
 def _json(answer: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -139,10 +140,14 @@ def fault_request(
         raise UsageError(msg)
     own = {str(one.get("name")) for one in known[fault].get("attributes", ())}
     body: dict[str, Any] = {"type": fault, "attributes": {}, "schedule": {}}
+    given = Counter(text.partition("=")[0] for text in attributes)
     for text in attributes:
         name, equals, value = text.partition("=")
         if not equals:
             msg = f"{text!r} is not KEY=VALUE: write it like {next(iter(own), 'toxicity')}=1"
+            raise UsageError(msg)
+        if given[name] > 1:
+            msg = f"{name}= is given {given[name]} times: give it once"
             raise UsageError(msg)
         if name == "name":
             body["name"] = value

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from common.text import unique_keys
 from simulator.acceptance import NEVER
 from simulator.cloudwatch.altered_texts import Alteration
 from simulator.cloudwatch.filter_patterns import Matches, compile_filter, parse
@@ -88,6 +89,8 @@ RECORD_VERSION: Final = 1
 
 _ALTERED: Final = "altered"
 """What the reason of a gap begins with whose events have other texts by now."""
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 _UNDECLARED_STATES: Final = frozenset({"repaired"})
 
@@ -186,7 +189,7 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            fields = _parse(line)
             if record is None:
                 record = _header(fields)
             else:
@@ -199,6 +202,10 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
         msg = "the record is empty: even a record without events begins with its header"
         raise SimulatorError(msg)
     return record
+
+
+def _parse(line: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
+    return _DECODER.decode(line if isinstance(line, str) else line.decode("utf-8", "surrogatepass"))
 
 
 def _header(fields: dict[str, Any]) -> Record:

@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from common.text import escape_unprintable, format_size, replace_unprintable, table, without_colours
+from common.text import (
+    escape_unprintable,
+    format_size,
+    replace_unprintable,
+    table,
+    unique_keys,
+    without_colours,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,16 @@ def test_sizes(count: int | None, expected: str) -> None:
 
 def test_unprintable_characters_of_a_name_are_replaced() -> None:
     assert replace_unprintable("a\x1b[31mb") == "a\N{REPLACEMENT CHARACTER}[31mb"
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    assert unique_keys([("a", 1), ("b", 1)]) == {"a": 1, "b": 1}
+    with pytest.raises(ValueError, match="the key 'b' stands twice in one object") as caught:
+        unique_keys([("a", 1), ("b", 1), ("c", 1), ("b", 1)])
+    with pytest.raises(ValueError, match="stands twice") as caught:
+        unique_keys([("\n\ud800" * 9_000, 1)] * 2)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
 
 
 def test_colour_codes_are_removed_and_nothing_else() -> None:

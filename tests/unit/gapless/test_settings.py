@@ -118,6 +118,11 @@ def test_a_single_value_for_a_repeatable_option(config: Path) -> None:
     ("text", "says"),
     [
         ("since = ", "is not TOML"),
+        ("since = 1\nsince = 2", "is not TOML"),
+        ("max_rows = " + "1" * 5_000, "is not TOML"),
+        ("grep = " + "[" * 5_000, "is not TOML"),
+        ("max_rows = 1\nmax-rows = 2", "max_rows and max-rows are the same setting: leave one out"),
+        ("[tail]\nhosts = 'a'\nallow_host = 'b'", r"\[tail\] hosts and allow_host are the same"),
         ("tail = 3", "must be a table"),
         ("[tail]\nsinse = '1h'", r"\[tail\] has no setting 'sinse': did you mean since\?"),
         ("[tail]\nxyz = '1h'", "no setting 'xyz': see gapless tail -h"),

@@ -170,6 +170,41 @@ def test_a_body_that_is_not_json_is_refused(client: Client, body: bytes) -> None
     assert "the body is not as openapi.json has it" in said(response, 400)["error"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("faults", '{"type": "disconnect", "type": "latency"}', "type"),
+        ("faults", '{"type": "disconnect", "\\u0074ype": "disconnect"}', "type"),
+        (
+            "faults",
+            '{"type": "latency", "attributes": {"latency_ms": 1, "latency_ms": 2}}',
+            "latency_ms",
+        ),
+        ("faults", '{"type": "disconnect", "schedule": {"for_ms": 1, "for_ms": 1}}', "for_ms"),
+        ("faults", '{"type": "disconnect", "schedule": {}, "schedule": {}}', "schedule"),
+        ("faults", '{"type": "disconnect", "x": [{"a\\n": 1, "a\\n": 1}]}', r"a\n"),
+        ("scenarios/cable", '{"seed": 1, "seed": 2}', "seed"),
+        ("scenario", '{"script": "", "script": "x"}', "script"),
+        ("viewers", '{"pid": 1, "pid": 2}', "pid"),
+        ("workload", '{"running": false, "running": true}', "running"),
+        (
+            "verdict",
+            '{"type": "record", "version": 1, "targets": [{"name": "a", "name": "b"}]}',
+            "name",
+        ),
+        ("verdict", '{"type": "record", "version": 1}\n{"type": "gap", "type": "lost"}', "type"),
+    ],
+    ids=str,
+)
+def test_a_key_that_stands_twice_is_refused(
+    client: Client, parts: Parts, path: str, body: str, key: str
+) -> None:
+    error = said(client.post(f"/simulator/{path}", data=body), 400)["error"]
+    assert f"the key '{key}' stands twice in one object: leave one out" in error
+    assert "\n" not in error
+    assert (parts.board.describe_all(), parts.writer.is_running) == ([], True)
+
+
 def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
     said(client.post("/simulator/faults", data=b"x" * 70_000), 413)
 

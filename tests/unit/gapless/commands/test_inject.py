@@ -42,6 +42,8 @@ def test_a_fault_s_own_attribute_takes_precedence_over_the_schedule_s() -> None:
         ("disconnect", ["down_ms"], "is not KEY=VALUE"),
         ("disconnect", ["down_ms=long"], "is not a whole number"),
         ("disconnect", ["toxicity=much"], "is not a number"),
+        ("disconnect", ["down_ms=1", "for_ms=5", "down_ms=2"], "down_ms= is given 2 times"),
+        ("disconnect", ["name=a", "name=a"], "name= is given 2 times: give it once"),
     ],
 )
 def test_mistakes(fault: str, given: list[str], says: str) -> None:
