@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
@@ -54,8 +55,7 @@ def unique_keys(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
     pairs = list(pairs)
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        key = next(one for one, _ in pairs if one in seen or seen.add(one))
+        key, _ = Counter(one for one, _ in pairs).most_common(1)[0]
         msg = f"the key {key[:_KEY_CHARS_MAX]!a} stands twice in one object: leave one out"
         raise ValueError(msg)
     return found
