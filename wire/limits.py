@@ -20,6 +20,9 @@ as large."""
 CLIENT_MESSAGE_BYTES_MAX: Final = 4096
 """Largest message that a forwarder accepts; all three client messages are small."""
 
+UPSTREAM_SHOWN_MS: Final = 10_000
+"""How long a throttled call or a late event is shown as the state of CloudWatch after the last."""
+
 END_GAP_MS: Final = 60_000
 """How near to an execution's events a gap concerns its end: its first or last ones may be there."""
 

@@ -38,6 +38,7 @@ from forwarder.reconcile.refetch import Refetcher
 from forwarder.reconcile.scanner import GroupSettings, Scanner
 from forwarder.reconcile.schedule import DueScan, ScanSchedule
 from forwarder.records import Row
+from wire.limits import UPSTREAM_SHOWN_MS
 from wire.messages import Upstream
 
 _LOG: Final = logging.getLogger("gapless.forwarder")
@@ -50,9 +51,6 @@ OUTAGE_EXTEND_MS: Final = 15_000
 
 STALE_MS: Final = 5_000
 """Time without a complete poll after which viewers are shown a delay, whatever the reason."""
-
-SHOWN_MS: Final = 10_000
-"""How long a throttled call or a delayed event is shown."""
 
 DELAYED: Final = "CloudWatch Logs shows events late: they will follow"
 STALE: Final = "CloudWatch Logs does not answer in time: check the network"
@@ -218,7 +216,7 @@ class UpstreamWatch:
 
     @staticmethod
     def _is_recent(moment_ms: int | None, at_ms: int) -> bool:
-        return moment_ms is not None and at_ms - moment_ms < SHOWN_MS
+        return moment_ms is not None and at_ms - moment_ms < UPSTREAM_SHOWN_MS
 
 
 class Activity:

@@ -125,7 +125,7 @@ class Course(ViewerCourse):
 
     Attributes:
         started_ms: The scenario's start, ms since the Unix epoch.
-        ends_ms: When the viewer was judged for the last time.
+        ends_ms: When the viewer was last asked what it shows, or the last thing known after that.
         faults: The faults, in the order in which they began.
         says: The texts of the scenario.
         healed_ms: When the last fault had ended.
@@ -182,6 +182,9 @@ def read_viewer_course(record: bytes, started_ms: int) -> ViewerCourse:
                         entry["recovered"],
                     )
                 )
+            case "lost":
+                low, high = entry["from"] - started_ms, entry["through"] - started_ms
+                course.gaps.append(Gap(low, high, "lost", entry["reason"]))
             case _:
                 pass
     return course
@@ -256,8 +259,14 @@ def make_course(
     started_ms: int,
     ends_ms: int,
 ) -> Course:
-    """Put together what happened; ``ends_ms`` is the last moment, from the start."""
+    """Put together what happened.
+
+    ``ends_ms``: when the viewer was last asked, from the start. Judging a million lines takes a
+    minute, in which a chart would show that nothing was verified any more.
+    """
     fields = {name: getattr(viewer, name) for name in viewer.__struct_fields__}
+    newest = [one[-1].at_ms for one in (viewer.states, viewer.upstream, viewer.verified) if one]
+    ends_ms = max([ends_ms, *newest, *(one.ended_ms or 0 for one in faults)])
     ends = [ends_ms if one.ended_ms is None else one.ended_ms for one in faults]
     return Course(
         **fields,
@@ -275,6 +284,7 @@ class Stretch(msgspec.Struct, frozen=True):
     from_ms: int
     to_ms: int
     state: str
+    detail: str = ""
 
 
 def stretches(changes: Sequence[StateChange], ends_ms: int, first: str) -> list[Stretch]:
@@ -283,12 +293,12 @@ def stretches(changes: Sequence[StateChange], ends_ms: int, first: str) -> list[
     ``first``: the state before the first change.
     """
     found: list[Stretch] = []
-    state, began_ms = first, 0
+    state, detail, began_ms = first, "", 0
     for change in (*changes, StateChange(ends_ms, "")):
         at_ms = min(max(0, change.at_ms), ends_ms)
         if at_ms > began_ms:
-            found.append(Stretch(began_ms, at_ms, state))
-        state, began_ms = change.state, max(began_ms, at_ms)
+            found.append(Stretch(began_ms, at_ms, state, detail))
+        state, detail, began_ms = change.state, change.detail, max(began_ms, at_ms)
     return found
 
 

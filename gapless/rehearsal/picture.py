@@ -1,7 +1,8 @@
 """The timeline of a rehearsal as SVG: faults above what the viewer showed. Pure.
 
 Each fault has a lane: a bar while it was on, a mark where the viewer first showed a sign, and a
-tail from its end until everything up to there was verified again; the figures stand at the right.
+tail from its end until everything up to there was verified again; the figures and the first sign
+stand at the right. Texts are wrapped, never cut: nothing else shows them in an SVG.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from gapless.rehearsal.course import (
 from gapless.rehearsal.reactions import Reaction, complete_ms
 from gapless.rehearsal.result import RehearsalResult, reasons
 from gapless.rehearsal.summary import (
-    NONE,
     counts,
     fault_text,
+    held_text,
     seconds,
     sentence,
     story,
@@ -40,13 +41,16 @@ from gapless.rehearsal.summary import (
 NOT_CONNECTED: Final = "not connected yet"
 
 WIDTH: Final = 1_280
-LEFT: Final = 224
+LEFT: Final = 236
 """Room for the lanes' names."""
-RIGHT: Final = 244
+RIGHT: Final = 324
 """Room for the figures of each fault."""
 LANE: Final = 30
 CHART: Final = 76
 
+NAME_CHARS: Final = 26
+NOTE_CHARS: Final = 37
+"""Characters of a line of a lane's name, and of the note below it."""
 
 HISTORY_MS: Final = 60_000
 """A verified time that is further before the start belongs to requested history."""
@@ -57,8 +61,11 @@ SAYS_MAX: Final = 24
 REASONS_MAX: Final = 10
 """Reasons of a failure above the picture; the reports have all of them."""
 
-LINE_CHARS: Final = 140
-"""Characters of a line of text above the picture."""
+REMARKS_MAX: Final = 12
+"""Explanations of the viewer's below the picture; a run of one fault has two or three."""
+
+CHAR_PX: Final = 0.54
+"""Width of a character as a share of its size: the mean of common fonts, and a little more."""
 
 INK: Final = "#1f2328"
 MUTED: Final = "#57606a"
@@ -97,7 +104,7 @@ STATE_COLOURS: Final = {
 HATCHED: Final = {FAULT: "#e08a67", WARN: "#f3c766"}
 """Colours that have stripes where they fill a stretch of a state, and the stripes' colour."""
 
-GAP_COLOURS: Final = {"repaired": REPAIRED, "unrecoverable": FAULT}
+GAP_COLOURS: Final = {"repaired": REPAIRED, "unrecoverable": FAULT, "lost": FAULT}
 """Others are suspected or being repaired."""
 
 _DARK: Final = frozenset({GOOD, FAULT, BACK, REPAIRED, "#7a1f06", "#3d444d"})
@@ -111,6 +118,8 @@ class _Canvas:
         self.ends_ms = max(1, ends_ms)
         self._key = key
         self.parts: list[str] = []
+        self.above: list[str] = []
+        """Elements that no line may cross, drawn last."""
         self.y = 0.0
 
     def x(self, at_ms: float) -> float:
@@ -167,12 +176,34 @@ class _Canvas:
             f"{_safe(text)}</text>"
         )
 
-    def name(self, text: str, note: str = "", height: float = LANE) -> None:
-        """The name of a lane, with a note below it."""
-        middle = self.y + height / 2
-        self.text(LEFT - 12, middle + (-1 if note else 4), _cut(text, 26), extra=_END)
-        if note:
-            self.text(LEFT - 12, middle + 11, _cut(note, 33), MUTED, 10, _END)
+    def paragraph(
+        self,
+        text: str,
+        fill: str = INK,
+        size: int = 13,
+        extra: str = "",
+        left: float = 24,
+        lead: int = 0,
+    ) -> None:
+        """A text from ``left`` on, below what is there, in as many lines as it needs."""
+        # Letters of a bold text are wider.
+        wide = size * CHAR_PX * (1.1 if _BOLD in extra else 1.0)
+        for line in wrap(text, int((WIDTH - 16 - left) / wide)):
+            self.y += lead or size + 6
+            self.text(left, self.y, line, fill, size, extra)
+
+    def name(self, text: str, note: str = "", height: float = LANE) -> float:
+        """The name of a lane, with a note below it; return the height that both need."""
+        names, notes = wrap(text, NAME_CHARS), wrap(note, NOTE_CHARS)
+        needed = max(height, 14 * len(names) + 12 * len(notes) + 6)
+        y = self.y + needed / 2 + 4 - 7 * (len(names) - 1) - (5.5 * len(notes))
+        for line in names:
+            self.text(LEFT - 12, y, line, extra=_END)
+            y += 14
+        for line in notes:
+            self.text(LEFT - 12, y - 2, line, MUTED, 10, _END)
+            y += 12
+        return needed
 
     def line(self, at_ms: float, top: float, bottom: float, colour: str, extra: str = "") -> None:
         x = self.x(at_ms)
@@ -212,11 +243,13 @@ def draw(one: RehearsalResult, key: str = "p") -> str:
         _axis(canvas, course, top)
         _legend(canvas, course)
         _says_list(canvas, course)
-    canvas.y += 26
+        _remarks(canvas, course)
+    canvas.y += 10
     started = "" if one.course is None else f"started {iso(one.course.started_ms)} · "
     footer = f"gapless {one.version} · {started}run it again: {one.replay}"
-    canvas.text(16, canvas.y, _cut(footer, 180), MUTED, 11)
+    canvas.paragraph(footer, MUTED, 11)
     height = canvas.y + 12
+    drawn = "".join([*canvas.parts, *canvas.above])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" '
         f'width="{WIDTH}" height="{height:.0f}" font-family="system-ui, DejaVu Sans, sans-serif" '
@@ -224,7 +257,7 @@ def draw(one: RehearsalResult, key: str = "p") -> str:
         f'<title id="{key}-title">{_safe(f"{_title(one)}: {verdict_line(one)}")}</title>'
         f'<desc id="{key}-desc">{_safe(_description(one))}</desc>'
         f"<defs>{canvas.patterns()}</defs>"
-        f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(canvas.parts)}</svg>\n'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>{drawn}</svg>\n'
     )
 
 
@@ -247,20 +280,16 @@ def _description(one: RehearsalResult) -> str:
 
 def _headline(canvas: _Canvas, one: RehearsalResult) -> None:
     colour = GOOD if one.ok else BAD
-    canvas.text(24, 32, _cut(_title(one), 84), size=20, extra=_BOLD)
+    canvas.paragraph(_title(one), size=20, extra=_BOLD, lead=32)
     first, *wrong = [verdict_line(one)] if one.ok else [f"FAIL ({counts(one)})", *reasons(one)]
-    canvas.text(24, 57, _cut(first, LINE_CHARS), colour, 17, _BOLD)
-    canvas.y = 57
-    lines = [line for reason in wrong for line in wrap(f"✗ {reason}", LINE_CHARS)]
-    if len(lines) > REASONS_MAX:
-        lines[REASONS_MAX - 1 :] = [f"✗ … and {len(lines) - REASONS_MAX + 1} more"]
-    for line in lines:
-        canvas.y += 20
-        canvas.text(24, canvas.y, line, colour, 14, _BOLD)
+    canvas.paragraph(first, colour, 17, _BOLD, lead=25)
+    if len(wrong) > REASONS_MAX:
+        wrong[REASONS_MAX - 1 :] = [f"… and {len(wrong) - REASONS_MAX + 1} more"]
+    for reason in wrong:
+        canvas.paragraph(f"✗ {reason}", colour, 14, _BOLD)
     canvas.add(f'<rect x="8" y="14" width="6" height="{canvas.y - 8:.0f}" fill="{colour}"/>')
     for line in story(one):
-        canvas.y += 20
-        canvas.text(24, canvas.y, _cut(line, LINE_CHARS + 20), size=14)
+        canvas.paragraph(line, size=14)
     canvas.y += 34
 
 
@@ -276,18 +305,18 @@ def _says_marks(canvas: _Canvas, course: Course) -> None:
     canvas.y += 26
 
 
-_FIGURES: Final = (("seen", "after"), ("connected", "after its end"), ("verified", "after its end"))
-"""Titles of the figures at the right of the faults' lanes, in two lines each."""
-
-
-def _figure_x(number: int) -> float:
-    return WIDTH - RIGHT + 40 + 78 * number
+_FIGURES: Final = (
+    ("first sign", "after its start", 74),
+    ("connected", "after its end", 180),
+    ("verified", "after its end", 266),
+)
+"""Titles of the figures at the right of the faults' lanes, in two lines, and where they stand."""
 
 
 def _fault_lanes(canvas: _Canvas, course: Course, found: Sequence[Reaction]) -> None:
-    for number, (first, second) in enumerate(_FIGURES if course.faults else ()):
-        canvas.text(_figure_x(number), canvas.y - 20, first, MUTED, 11, _MIDDLE)
-        canvas.text(_figure_x(number), canvas.y - 8, second, MUTED, 11, _MIDDLE)
+    for first, second, x in _FIGURES if course.faults else ():
+        canvas.text(WIDTH - RIGHT + x, canvas.y - 20, first, MUTED, 11, _MIDDLE)
+        canvas.text(WIDTH - RIGHT + x, canvas.y - 8, second, MUTED, 11, _MIDDLE)
     for lane, reaction in zip(course.faults, found, strict=True):
         _fault_lane(canvas, course, lane, reaction)
     if not course.faults:
@@ -296,9 +325,10 @@ def _fault_lanes(canvas: _Canvas, course: Course, found: Sequence[Reaction]) -> 
 
 
 def _fault_lane(canvas: _Canvas, course: Course, lane: FaultLane, reaction: Reaction) -> None:
-    canvas.name(lane.name, fault_text(lane))
-    top, height = canvas.y + 5, LANE - 10
-    middle = top + height / 2
+    needed = canvas.name(lane.name, fault_text(lane))
+    height = LANE - 10
+    middle = canvas.y + needed / 2
+    top = middle - height / 2
     ended_ms = course.ends_ms if lane.ended_ms is None else lane.ended_ms
     tail_ms = course.ends_ms
     if reaction.verified_ms is not None:
@@ -316,16 +346,30 @@ def _fault_lane(canvas: _Canvas, course: Course, lane: FaultLane, reaction: Reac
     if seen_ms is not None:
         title = f"seen after {seconds(reaction.detected_ms)}: {reaction.sign}"
         _seen_mark(canvas, canvas.x(seen_ms), middle, title)
-    cut = seconds(reaction.reconnected_ms) if reaction.reconnected_ms is not None else "never"
-    figures = (
-        (seconds(reaction.detected_ms), INK),
-        (cut if reaction.was_cut else NONE, BAD if reaction.was_cut and cut == "never" else INK),
-        ("never", BAD) if reaction.verified_ms is None else (seconds(reaction.verified_ms), GOOD),
-    )
-    for number, (text, colour) in enumerate(figures):
-        extra = _MIDDLE + (_BOLD if colour != INK else "")
-        canvas.text(_figure_x(number), middle + 4, text, colour, 12, extra)
-    canvas.y += LANE
+    _figures(canvas, reaction, middle)
+    canvas.y += needed
+
+
+def _figures(canvas: _Canvas, reaction: Reaction, middle: float) -> None:
+    """What the viewer did about a fault, in figures; below the first one, what the sign was."""
+    middle_x = [WIDTH - RIGHT + x for _, _, x in _FIGURES]
+    seen = _figure(reaction.detected_ms, INK, "none")
+    back = _figure(reaction.reconnected_ms, INK, "never") if reaction.was_cut else NOT_CUT
+    verified = _figure(reaction.verified_ms, GOOD, "never")
+    for x, (text, colour) in zip(middle_x, (seen, back, verified), strict=True):
+        y = middle - 1 if reaction.sign and x == middle_x[0] else middle + 4
+        canvas.text(x, y, text, colour, 12, _MIDDLE + (_BOLD if colour in (BAD, GOOD) else ""))
+    canvas.text(middle_x[0], middle + 11, reaction.sign, MUTED, 10, _MIDDLE)
+
+
+NOT_CUT: Final = ("not cut", MUTED)
+
+
+def _figure(ms: int | None, colour: str, without: str) -> tuple[str, str]:
+    """A duration and its colour, or the word that stands where there is none."""
+    if ms is not None:
+        return seconds(ms), colour
+    return without, BAD if without == "never" else MUTED
 
 
 def _bar(
@@ -386,39 +430,111 @@ def _verified_mark(canvas: _Canvas, x: float, y: float, title: str = "") -> None
 
 
 def _viewer_lane(canvas: _Canvas, course: Course) -> None:
-    canvas.name("viewer")
-    _state_bars(canvas, course.states, course.ends_ms, NOT_CONNECTED)
-    canvas.y += LANE
+    _state_lane(canvas, "viewer", "", course.states, course.ends_ms, NOT_CONNECTED)
 
 
 def _cloudwatch_lane(canvas: _Canvas, course: Course) -> None:
-    if not course.upstream:
-        return
-    canvas.name("CloudWatch", "as the viewer shows it")
-    changes = [
+    if course.upstream:
+        note = "as the viewer shows it"
+        _state_lane(canvas, "CloudWatch", note, _upstream(course), course.ends_ms, "ok")
+
+
+def _upstream(course: Course) -> list[StateChange]:
+    """The changes of CloudWatch's state, in words."""
+    return [
         StateChange(one.at_ms, one.state.replace("_", " "), one.detail) for one in course.upstream
     ]
-    _state_bars(canvas, changes, course.ends_ms, "ok")
-    canvas.y += LANE
 
 
-def _state_bars(canvas: _Canvas, changes: Sequence[StateChange], ends_ms: int, first: str) -> None:
-    for one in stretches(changes, ends_ms, first):
+FLAGS_MAX: Final = 4
+"""Rows of names below the bars of a lane."""
+
+FLAG: Final = 13
+
+TINY_PX: Final = 16
+"""Narrower bars share one name with the bar beside them."""
+
+
+def _state_lane(
+    canvas: _Canvas,
+    name: str,
+    note: str,
+    changes: Sequence[StateChange],
+    ends_ms: int,
+    first: str,
+) -> None:
+    """A bar for each state, with its name in it, or below it where it has no room."""
+    parts = stretches(changes, ends_ms, first)
+    narrow: list[list[Stretch]] = []
+    for one in parts:
         colour = STATE_COLOURS.get(one.state, WARN)
-        took = f"{one.state}: {seconds(one.from_ms)} to {seconds(one.to_ms)}"
+        title = f"{_flag_text([one])}, from {seconds(one.from_ms)} to {seconds(one.to_ms)}"
+        title += f": {one.detail}" if one.detail else ""
         fill = canvas.hatched(colour)
-        canvas.rect(one.from_ms, one.to_ms, canvas.y + 4, LANE - 8, fill, took)
-        _label_within(canvas, one, colour, 12)
+        canvas.rect(one.from_ms, one.to_ms, canvas.y + 4, LANE - 8, fill, title)
+        if _label_within(canvas, one, colour, 12):
+            continue
+        before = narrow[-1][-1] if narrow else None
+        if (
+            before is not None
+            and before.to_ms == one.from_ms
+            and min(canvas.x(each.to_ms) - canvas.x(each.from_ms) for each in (before, one))
+            < TINY_PX
+        ):
+            narrow[-1].append(one)
+        else:
+            narrow.append([one])
+    rows, unnamed = _flags(canvas, narrow)
+    if unnamed:
+        note = f"{unnamed} more short states: see the colours below"
+    canvas.name(name, note)
+    canvas.y += LANE + FLAG * rows
 
 
-def _label_within(canvas: _Canvas, one: Stretch, colour: str, size: int) -> None:
-    """The name of a stretch, where it has room."""
+def _flags(canvas: _Canvas, narrow: Sequence[Sequence[Stretch]]) -> tuple[int, int]:
+    """Name narrow stretches below their bars; return the rows used, and how many have no name.
+
+    From the right to the left: each is below those that it would cover, so that no text crosses
+    the line from another text to its bar.
+    """
+    placed: list[tuple[float, int]] = []
+    unnamed = 0
+    for ones in reversed(narrow):
+        text = _flag_text(ones)
+        x = (canvas.x(ones[0].from_ms) + canvas.x(ones[-1].to_ms)) / 2
+        ends = x + 10 + _width(text, 10)
+        row = 1 + max((row for left, row in placed if left < ends), default=-1)
+        if row >= FLAGS_MAX or ends > WIDTH - 8:
+            unnamed += len(ones)
+            continue
+        placed.append((x, row))
+        top, y = canvas.y + LANE - 4, canvas.y + LANE + 8 + FLAG * row
+        canvas.add(
+            f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke="{MUTED}"/>'
+        )
+        canvas.text(x + 4, y, text, INK, 10, _HALO)
+        canvas.above.append(canvas.parts.pop())
+    return 1 + max((row for _, row in placed), default=-1), unnamed
+
+
+def _flag_text(ones: Sequence[Stretch]) -> str:
+    """The states of stretches that follow each other, and how long each or all of them took."""
+    if len(ones) <= 2:  # noqa: PLR2004 - more would be too long for a name
+        return ", ".join(f"{one.state} {seconds(one.to_ms - one.from_ms)}" for one in ones)
+    names = ", ".join(dict.fromkeys(one.state for one in ones))
+    return f"{names} {seconds(ones[-1].to_ms - ones[0].from_ms)}"
+
+
+def _label_within(canvas: _Canvas, one: Stretch, colour: str, size: int) -> bool:
+    """Write the name of a stretch into it; return whether it has room."""
     left, right = canvas.x(one.from_ms), canvas.x(one.to_ms)
-    if right - left > 7 * len(one.state) + 8:
+    has_room = right - left > _width(one.state, size) + 6
+    if has_room:
         ink = "#ffffff" if colour in _DARK else INK
         halo = f' stroke="{colour}" stroke-width="4" paint-order="stroke"'
         extra = _MIDDLE + (halo if colour in HATCHED else "")
         canvas.text((left + right) / 2, canvas.y + LANE / 2 + 4, one.state, ink, size, extra)
+    return has_room
 
 
 def _gap_lane(canvas: _Canvas, course: Course) -> None:
@@ -500,33 +616,30 @@ def _axis(canvas: _Canvas, course: Course, top: float) -> None:
     canvas.parts[0:0] = grid  # below everything else
     for second in range(0, course.ends_ms // 1_000 + 1, step_s):
         canvas.text(canvas.x(second * 1_000), bottom + 16, f"{second} s", MUTED, 11, _MIDDLE)
+    moments: list[tuple[int, str, str]] = []
     if all(lane.ended_ms is not None for lane in course.faults) and course.faults:
         ended = f"last fault ended: {seconds(course.healed_ms)}"
-        _moment(canvas, course.healed_ms, top, bottom, FAULT, ended, row=0)
+        moments.append((course.healed_ms, FAULT, ended))
     whole_ms = complete_ms(course)
     if whole_ms is not None:
-        _moment(
-            canvas,
-            whole_ms,
-            top,
-            bottom,
-            GOOD,
-            f"complete and verified: {seconds(whole_ms)}",
-            row=1,
-        )
-    canvas.y = bottom + 54
+        moments.append((whole_ms, GOOD, f"complete and verified: {seconds(whole_ms)}"))
+    for at_ms, colour, _ in moments:
+        dashes = ' stroke-dasharray="5 4" stroke-width="1.5"'
+        canvas.line(at_ms, top, bottom + 36, colour, dashes)
+    # The last of them reads to the right, the one before it to the left: no text is crossed.
+    for number, (at_ms, colour, text) in enumerate(moments):
+        _moment(canvas, at_ms, bottom + 32, colour, text, is_left=number + 1 < len(moments))
+    canvas.y = bottom + 40
 
 
 def _moment(
-    canvas: _Canvas, at_ms: int, top: float, bottom: float, colour: str, text: str, *, row: int
+    canvas: _Canvas, at_ms: int, y: float, colour: str, text: str, *, is_left: bool
 ) -> None:
-    """A dashed line through all lanes, with its name below the axis, in a row of its own."""
-    dashes = ' stroke-dasharray="5 4" stroke-width="1.5"'
-    canvas.line(at_ms, top, bottom + 20 + 15 * row, colour, dashes)
-    x = canvas.x(at_ms)
-    is_left = x > WIDTH - 16 - 8 * len(text)
+    """The name of a moment beside its line, at the left if there is room, or at the right."""
+    x, wide = canvas.x(at_ms), 8.0 * len(text)
+    is_left = (is_left and x - wide > 0) or x + wide > WIDTH - 16
     anchor = (_END if is_left else "") + _BOLD + _HALO
-    canvas.text(x - 5 if is_left else x + 5, bottom + 32 + 15 * row, text, colour, 12, anchor)
+    canvas.text(x - 5 if is_left else x + 5, y, text, colour, 12, anchor)
 
 
 _MARKS: Final = (
@@ -540,7 +653,7 @@ _COLOURS: Final = (
     (FAULT, "fault is on"),
     (TAIL, "ended, not yet verified"),
     (VERIFIED, f"verified to within {KEEPS_UP_MS // 1_000} s"),
-    (NOTHING_YET, "nothing verified yet"),
+    (NOTHING_YET, "no verified time"),
     (LINES, "lines"),
     (LATE, "late"),
     (REPAIRED, "repaired"),
@@ -554,14 +667,13 @@ def _legend(canvas: _Canvas, course: Course) -> None:
     for mark, text in _MARKS:
         mark(canvas, x + 6, canvas.y)
         x += _label(canvas, x + 19, text) + 19
-    # A short stretch has no room for its name.
-    seen = list(dict.fromkeys(one.state for one in course.states if one.state in STATE_COLOURS))
-    areas = [(STATE_COLOURS[one], f"viewer {one}") for one in seen]
+    areas = _state_areas("viewer", course.states, NOT_CONNECTED, course.ends_ms)
+    areas += _state_areas("CloudWatch", _upstream(course), "ok", course.ends_ms)
     areas.append((WARN, "verified time further behind"))
     for row in (_COLOURS, [(canvas.hatched(colour), text) for colour, text in areas]):
         x, canvas.y = float(LEFT), canvas.y + 20
         for fill, text in row:
-            if x > WIDTH - 150:
+            if x + 17 + _width(text, 11) > WIDTH:
                 x, canvas.y = float(LEFT), canvas.y + 20
             canvas.add(
                 f'<rect x="{x:.1f}" y="{canvas.y - 5:.1f}" width="12" height="10" fill="{fill}"/>'
@@ -570,28 +682,64 @@ def _legend(canvas: _Canvas, course: Course) -> None:
     canvas.y += 16
 
 
+def _state_areas(
+    name: str, changes: Sequence[StateChange], first: str, ends_ms: int
+) -> list[tuple[str, str]]:
+    """The colours of the states that a lane shows, and their names; equal colours once."""
+    names: dict[str, list[str]] = {}
+    for one in stretches(changes, ends_ms, first) if changes else ():
+        known = names.setdefault(STATE_COLOURS.get(one.state, WARN), [])
+        if one.state not in known:
+            known.append(one.state)
+    return [(colour, f"{name} {', '.join(states)}") for colour, states in names.items()]
+
+
+_NARROW: Final = frozenset("ijlrtfI.,:;'|()[]! ")
+_WIDE: Final = frozenset("mwMW@%")
+
+
+def _width(text: str, size: int) -> float:
+    """Roughly how wide a text is in a font without serifs: too wide in some, too narrow in none."""
+    shares = (0.38 if one in _NARROW else 0.94 if one in _WIDE else 0.62 for one in text)
+    return size * sum(shares)
+
+
 def _label(canvas: _Canvas, x: float, text: str) -> float:
     canvas.text(x, canvas.y + 4, text, MUTED, 11)
-    return 5.8 * len(text) + 14
+    return _width(text, 11) + 20
 
 
 def _says_list(canvas: _Canvas, course: Course) -> None:
     canvas.y += 8
     for number, one in enumerate(course.says[:SAYS_MAX], 1):
-        canvas.y += 18
-        canvas.text(LEFT - 68, canvas.y, str(number), MUTED, 12, _END)
-        canvas.text(LEFT - 12, canvas.y, seconds(one.at_ms), MUTED, 12, _END)
-        canvas.text(LEFT, canvas.y, _cut(one.text, 150), size=12)
+        canvas.text(LEFT - 68, canvas.y + 18, str(number), MUTED, 12, _END)
+        _listed(canvas, seconds(one.at_ms), one.text)
     left = len(course.says) - SAYS_MAX
     if left > 0:
-        canvas.y += 18
-        canvas.text(LEFT, canvas.y, f"and {left} more", MUTED, 12)
+        _listed(canvas, "", f"and {left} more")
+
+
+def _listed(canvas: _Canvas, name: str, text: str) -> None:
+    """A line of a list: what it is about stands in the column of the lanes' names."""
+    canvas.text(LEFT - 12, canvas.y + 18, name, MUTED, 12, _END)
+    canvas.paragraph(text, size=12, left=LEFT)
+
+
+def _remarks(canvas: _Canvas, course: Course) -> None:
+    """What the viewer said of its states, and why one may last longer than a fault."""
+    found = [("viewer", one) for one in course.states if one.detail]
+    found += [("CloudWatch", one) for one in _upstream(course) if one.detail]
+    remarks = list(dict.fromkeys((f"{name} {one.state}", one.detail) for name, one in found))
+    if held := held_text(course):
+        remarks.insert(0, ("CloudWatch", held))
+    if remarks:
+        canvas.y += 10
+    for name, text in remarks[:REMARKS_MAX]:
+        _listed(canvas, name, text)
+    if len(remarks) > REMARKS_MAX:
+        _listed(canvas, "", f"and {len(remarks) - REMARKS_MAX} more remarks of the viewer")
 
 
 def _safe(text: str) -> str:
     """A text as XML, without characters that XML does not have."""
     return escape(replace_unprintable(text))
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -134,6 +134,8 @@ class _Rehearsal:
         self._meter_at = 0.0
         self._began = self._judged = self._observed = time.monotonic()
         self._started_ms = 0
+        self._asked_ms = 0
+        """When the record was requested that was read last: nothing is known of what came later."""
         self._courses: dict[int, ViewerCourse] = {}
         self._is_killed = any(
             isinstance(step.action, Inject) and step.action.fault.type == KILLING
@@ -246,8 +248,10 @@ class _Rehearsal:
         """Read what the viewer shows now; return its record, None if it is not running."""
         self._observed = time.monotonic()
         life = self._viewer.starts
+        asked_ms = time.time_ns() // 1_000_000
         record = self._viewer.record(self._stop)
         if record is not None:
+            self._asked_ms = asked_ms
             self._courses[life] = read_viewer_course(record, self._started_ms)
         return record
 
@@ -283,7 +287,7 @@ class _Rehearsal:
             fault_lanes(self._api.fault_log(), started_ms),
             spoken(result.steps),
             started_ms,
-            time.time_ns() // 1_000_000 - started_ms,
+            (self._asked_ms or time.time_ns() // 1_000_000) - started_ms,
         )
         result.reactions = reactions(course)
         result.unmet = unmet(self._scenario.expect, course, result.reactions, result.verdict)

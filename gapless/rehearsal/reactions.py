@@ -28,6 +28,8 @@ class Reaction(msgspec.Struct, kw_only=True):
     Attributes:
         name: The fault's name.
         type: Its type.
+        attributes: Those that were given.
+        toxicity: The share that it affects; None: the default of its type.
         began_ms: When it was first on, from the scenario's start.
         ended_ms: When it was last off; None: never.
         turns: How often it was on.
@@ -48,6 +50,8 @@ class Reaction(msgspec.Struct, kw_only=True):
     type: str
     began_ms: int
     ended_ms: int | None
+    attributes: dict[str, int] = {}
+    toxicity: float | None = None
     turns: int = 1
     detected_ms: int | None = None
     sign: str = ""
@@ -115,6 +119,8 @@ def _reaction(course: Course, lane: FaultLane) -> Reaction:
         type=lane.type,
         began_ms=lane.began_ms,
         ended_ms=lane.ended_ms,
+        attributes=lane.attributes,
+        toxicity=lane.toxicity,
         turns=len(lane.spans),
         verified_ms=None if verified_ms is None else verified_ms - ended_ms,
     )

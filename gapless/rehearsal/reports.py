@@ -165,7 +165,7 @@ _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
 body{overflow-wrap:anywhere;max-width:1280px;margin:2em auto;padding:0 1em}
 svg{max-width:100%;height:auto;border:1px solid var(--line);border-radius:6px;background:#fff}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto}.wide table{overflow-wrap:break-word}
 table{border-collapse:collapse;margin:1em 0;font-size:13px}
 th,td{border:1px solid var(--line);padding:.25em .6em;text-align:left;vertical-align:top}
 th{background:var(--soft)}td.n{text-align:right;white-space:nowrap}

@@ -9,12 +9,17 @@ from common.text import replace_unprintable
 from gapless.rehearsal.course import Course, FaultLane
 from gapless.rehearsal.reactions import Reaction, complete_ms, verified_again_ms
 from gapless.rehearsal.result import RehearsalResult, deleted_lines, reasons
+from wire.limits import UPSTREAM_SHOWN_MS
 
 NONE: Final = "-"
 """Stands where there is no figure."""
 
+HELD: Final = ("delayed", "throttled")
+"""States of CloudWatch that are shown for a while after their last sign."""
+
 COLUMNS: Final = (
     "fault",
+    "attributes",
     "on from",
     "until",
     "detected",
@@ -68,14 +73,15 @@ def story(one: RehearsalResult) -> list[str]:
     sentences = [sentence(reaction) for reaction in found[:2]] if len(found) <= 2 else []  # noqa: PLR2004 - more would be no headline
     if len(found) > 2:  # noqa: PLR2004 - likewise
         last = found[-1].began_ms
-        seen = sum(reaction.detected_ms is not None for reaction in found)
+        seen = [one.detected_ms for one in found if one.detected_ms is not None]
+        within = f", each within {seconds(max(seen))} of its start" if seen else ""
         sentences.append(
             f"{len(found)} faults began between {seconds(found[0].began_ms)} and {seconds(last)}; "
-            f"{seen} of them left a sign on screen."
+            f"{len(seen)} of them left a sign on screen{within}."
         )
     verified_ms, whole_ms = verified_again_ms(course, course.healed_ms), complete_ms(course)
     if verified_ms is None or whole_ms is None:
-        sentences.append(_unverified(course))
+        sentences.append(_unverified(one, course))
     elif whole_ms > verified_ms:
         sentences.append(
             f"Verified again at {seconds(verified_ms)}; complete at {seconds(whole_ms)}, when the "
@@ -89,14 +95,28 @@ def story(one: RehearsalResult) -> list[str]:
     return sentences
 
 
-def _unverified(course: Course) -> str:
+def held_text(course: Course) -> str:
+    """Why CloudWatch's state may last longer than a fault; empty where none does so."""
+    names = [one for one in HELD if any(change.state == one for change in course.upstream)]
+    if not names:
+        return ""
+    stay = "stays" if len(names) == 1 else "stay"
+    return (
+        f"{' and '.join(names)} {stay} on screen for {UPSTREAM_SHOWN_MS // 1_000} s after the last "
+        "late event or throttled call: that may be longer than the fault."
+    )
+
+
+def _unverified(one: RehearsalResult, course: Course) -> str:
     """Why the view was never verified from its beginning on again, as far as its gaps say it."""
     lasting = [gap.reason for gap in course.gaps if gap.state != "repaired"]
     if not lasting:
         return "The view was not verified again."
     reason = lasting[0].partition("; ")[0].partition(" (log stream")[0]
+    newest_ms = max((mark["through"] for mark in one.marks), default=0) - course.started_ms
+    last = f", the last at {seconds(newest_ms)}" if newest_ms > 0 else ""
     return (
-        "The view was not verified from its beginning on again, only later times: "
+        f"The view was not verified from its beginning on again, only later times{last}: "
         f"a range stays incomplete ({replace_unprintable(reason)})."
     )
 
@@ -121,6 +141,7 @@ def table_rows(found: Sequence[Reaction]) -> list[tuple[str, ...]]:
     return [
         (
             one.name if one.name == one.type else f"{one.name} ({one.type})",
+            " ".join(_values(one)) or NONE,
             seconds(one.began_ms),
             seconds(one.ended_ms),
             seconds(one.detected_ms),
@@ -139,11 +160,15 @@ def table_rows(found: Sequence[Reaction]) -> list[tuple[str, ...]]:
 
 def fault_text(lane: FaultLane) -> str:
     """A fault with the attributes that it was given."""
-    values = [f"{name}={value:,}".replace(",", "_") for name, value in lane.attributes.items()]
-    if lane.toxicity is not None:
-        values.append(f"toxicity={lane.toxicity:g}")
     kind = [] if lane.name == lane.type else [lane.type]
-    return replace_unprintable(" ".join([*kind, *values]))
+    return " ".join([*kind, *_values(lane)])
+
+
+def _values(one: FaultLane | Reaction) -> list[str]:
+    values = [f"{name}={value:,}".replace(",", "_") for name, value in one.attributes.items()]
+    if one.toxicity is not None:
+        values.append(f"toxicity={one.toxicity:g}")
+    return [replace_unprintable(value) for value in values]
 
 
 def action_text(step: Mapping[str, Any]) -> str:

@@ -31,7 +31,6 @@ from forwarder.reconcile.feed import (
     OUTAGE_AFTER_MS,
     OUTAGE_EXTEND_MS,
     QUEUED,
-    SHOWN_MS,
     STALE,
     STALE_MS,
     OutageWatch,
@@ -41,6 +40,7 @@ from forwarder.reconcile.schedule import REST_MAX_MS
 from forwarder.records import LogEvent
 from tests.support.forwarder.feed_rig import GROUP, FeedRig
 from tests.support.forwarder.memory_journal import MemoryJournal
+from wire.limits import UPSTREAM_SHOWN_MS
 from wire.messages import Origin, Upstream
 
 HOUR = 3_600_000
@@ -558,8 +558,8 @@ def test_the_state_has_a_code_and_the_reason(error: ForwarderError, state: str, 
     one.record_poll_attempt(error, T)
     upstream = one.status(T + 100)
     assert (upstream.state, upstream.code, upstream.reason) == (state, code, str(error))
-    one.record_poll(T + SHOWN_MS, T + SHOWN_MS)
-    assert one.status(T + SHOWN_MS) == Upstream("ok", 0)
+    one.record_poll(T + UPSTREAM_SHOWN_MS, T + UPSTREAM_SHOWN_MS)
+    assert one.status(T + UPSTREAM_SHOWN_MS) == Upstream("ok", 0)
 
 
 async def test_another_reason_is_reported_though_the_state_is_the_same() -> None:
@@ -587,9 +587,9 @@ def test_throttling_by_anything_is_shown_for_a_while() -> None:
     one = watch()
     one.record_scan_attempt(ThrottledError("too many"), T)
     one.record_poll(T + 1, T + 1)
-    assert one.status(T + SHOWN_MS - 1).state == "throttled"
-    one.record_poll(T + SHOWN_MS, T + SHOWN_MS)
-    assert one.status(T + SHOWN_MS).state == "ok"
+    assert one.status(T + UPSTREAM_SHOWN_MS - 1).state == "throttled"
+    one.record_poll(T + UPSTREAM_SHOWN_MS, T + UPSTREAM_SHOWN_MS)
+    assert one.status(T + UPSTREAM_SHOWN_MS).state == "ok"
 
 
 def test_a_wall_clock_that_is_set_changes_no_lag() -> None:
@@ -607,8 +607,8 @@ def test_an_event_that_polls_should_have_found_was_delayed() -> None:
     one.record_poll(T + 10_000, T + 10_000)
     one.record_late_event(T + 1_500, T + 2_000, T + 10_500, T + 10_500)
     assert one.status(T + 10_500) == Upstream("delayed", 8_500, "delayed", DELAYED)
-    one.record_poll(T + 10_500 + SHOWN_MS, T + 10_500 + SHOWN_MS)
-    assert one.status(T + 10_500 + SHOWN_MS).state == "ok"
+    one.record_poll(T + 10_500 + UPSTREAM_SHOWN_MS, T + 10_500 + UPSTREAM_SHOWN_MS)
+    assert one.status(T + 10_500 + UPSTREAM_SHOWN_MS).state == "ok"
 
 
 def test_the_longest_delay_is_shown() -> None:

@@ -9,6 +9,7 @@ from gapless.rehearsal.course import (
     STOPPED,
     Course,
     FaultLane,
+    Gap,
     Second,
     Span,
     StateChange,
@@ -18,6 +19,8 @@ from gapless.rehearsal.course import (
     behind_ms,
     fault_lanes,
     joined_courses,
+    make_course,
+    read_viewer_course,
     stretches,
 )
 from gapless.rehearsal.reactions import (
@@ -50,6 +53,22 @@ def test_a_cut_is_detected_reconnected_and_verified() -> None:
     assert one.verified_ms == 2_500
     assert (one.recovered, one.repaired, one.late, one.lag_ms) == (232, 2, 3, 12_000)
     assert one.states == ["reconnecting", "polling", "live"]
+
+
+@pytest.mark.parametrize(
+    ("verified_ms", "ended_ms", "ends_ms"), [(9, 8, 10), (12, 8, 12), (9, 15, 15)]
+)
+def test_a_course_ends_when_the_viewer_was_asked_or_with_the_last_thing_known(
+    verified_ms: int, ended_ms: int, ends_ms: int
+) -> None:
+    viewer = ViewerCourse(verified=[Verified(verified_ms, 5)])
+    lane = FaultLane("cable", "disconnect", spans=[Span(1, ended_ms)])
+    assert make_course(viewer, [lane], [], 0, 10).ends_ms == ends_ms
+
+
+def test_lost_ranges_are_gaps_of_a_course() -> None:
+    record = b'{"type":"lost","from":1005,"through":1009,"target":0,"reason":"gone"}\n'
+    assert read_viewer_course(record, 1_000).gaps == [Gap(5, 9, "lost", "gone")]
 
 
 def test_a_connection_that_is_never_back() -> None:
@@ -177,7 +196,7 @@ def test_killed_viewers_leave_a_stretch_in_which_none_runs() -> None:
     assert [one.lines for one in joined.seconds] == [4, 5]
     assert stretches(joined.states, 60, "none") == [
         Stretch(0, 20, "live"),
-        Stretch(20, 40, STOPPED),
+        Stretch(20, 40, STOPPED, "killed"),
         Stretch(40, 60, "live"),
     ]
     assert behind_ms(Course(verified=joined.verified), 25) is None

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
+from random import Random
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -67,10 +69,11 @@ def test_the_picture_says_what_happened() -> None:
         "0.1 s",
         "1.9 s",
     ]
+    assert texts[texts.index("2.5 s") + 1] == "reconnecting"  # the kind of the first sign
     assert "2.5 s" in texts
     assert "last fault ended: 18.0 s" in texts
     assert "complete and verified: 20.5 s" in texts
-    assert texts[-1].endswith("run it again: gapless scenario run cut --seed 7")
+    assert any(text.endswith("run it again: gapless scenario run cut --seed 7") for text in texts)
     assert {"live", "reconnecting", "throttled", "repaired"} <= set(texts)
 
 
@@ -100,7 +103,67 @@ def test_a_fault_from_which_the_viewer_did_not_recover() -> None:
     assert texts.count("never") == 2  # neither connected nor verified
     assert "from 8.0 s on" in texts
     assert not any(text.startswith("last fault ended") for text in texts)
-    assert "x" * 25 + "…" in texts
+    assert "".join(texts).count("x") > 100  # wrapped, not cut
+    assert not any("…" in text for text in texts)
+
+
+def texts_of(course: Course) -> list[str]:
+    root = ET.fromstring(draw(result(course=course, reactions=reactions(course))))
+    return [element.text or "" for element in root.iter() if element.tag.endswith("}text")]
+
+
+def test_a_short_state_has_its_name_below_its_bar() -> None:
+    states = [
+        StateChange(0, "live"),
+        StateChange(9_000, "reconnecting"),
+        StateChange(9_200, "polling"),
+        StateChange(9_500, "live"),
+    ]
+    texts = texts_of(Course(states=states, ends_ms=100_000))
+    assert "reconnecting 0.2 s, polling 0.3 s" in texts
+    assert "viewer reconnecting" in texts  # in the legend
+
+
+def test_names_of_short_states_that_do_not_fit_are_counted() -> None:
+    cycle = ((0, "reconnecting"), (100, "backfilling"), (200, "polling"), (300, "live"))
+    states = [StateChange(at * 8_000 + part, name) for at in range(15) for part, name in cycle]
+    texts = texts_of(Course(states=states, ends_ms=120_000))
+    named = texts.count("reconnecting, backfilling, polling 0.3 s")
+    assert 0 < named < 15
+    note = f"{3 * (15 - named)} more short states: see the colours below"
+    assert note in " ".join(texts)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_names_below_bars_neither_overlap_nor_leave_the_picture(number: int) -> None:
+    random = Random(number)
+    moments = sorted(random.sample(range(60_000), 40))
+    names = random.choices(["live", "reconnecting", "polling", "backfilling"], k=40)
+    states = [StateChange(at, name) for at, name in zip(moments, names, strict=True)]
+    root = ET.fromstring(draw(result(course=Course(states=states, ends_ms=60_000), reactions=[])))
+    places: dict[str, list[tuple[float, float]]] = {}
+    for one in root.iter():
+        if one.attrib.get("font-size") == "10" and re.search(r"\d s$", one.text or ""):
+            left = float(one.attrib["x"])
+            places.setdefault(one.attrib["y"], []).append((left, left + 4.5 * len(one.text or "")))
+    assert places
+    for row in places.values():
+        row.sort()
+        assert all(right <= left for (_, right), (left, _) in pairwise(row))
+        assert row[-1][1] < 1_280
+
+
+def test_states_of_cloudwatch_are_in_the_legend_and_explained() -> None:
+    upstream = [
+        StateChange(1_000, "credentials_expired", "run aws sso login"),
+        StateChange(2_000, "delayed", "events are late"),
+        StateChange(20_000, "ok"),
+    ]
+    texts = texts_of(Course(upstream=upstream, ends_ms=30_000))
+    assert "CloudWatch ok" in texts
+    assert "CloudWatch credentials expired, delayed" in texts
+    assert texts[texts.index("CloudWatch credentials expired") + 1] == "run aws sso login"
+    assert any(text.startswith("delayed stays on screen for 10 s after") for text in texts)
 
 
 def test_a_text_stands_where_it_was_said() -> None:
@@ -168,7 +231,10 @@ def test_a_page_needs_nothing_else_and_escapes() -> None:
 def test_markdown_for_a_ticket() -> None:
     text = markdown_report([result(), result(**FAILED)])
     assert "1 of 2 clean" in text
-    assert "| cable (disconnect) | 8.0 s | 18.0 s | 0.1 s | reconnecting | 1.9 s | 2.5 s |" in text
+    assert (
+        "| cable (disconnect) | down_ms=10_000 | 8.0 s | 18.0 s | 0.1 s | reconnecting | 1.9 s | "
+        "2.5 s |"
+    ) in text
     assert "`gapless scenario run cut --seed 7`" in text
     assert "inject disconnect name=cable down_ms=10000" in text
     assert "through 8 count 5 digest abc" in text
@@ -216,13 +282,17 @@ def test_many_faults_in_a_sentence() -> None:
         "4 faults began between 1.0 s and 4.0 s; 0 of them left a sign on screen.",
         "The view was not verified again.",
     ]
+    course.gaps = [Gap(0, 1_000, "lost", "the journal was lost")]
+    marked = result(course=course, marks=[{"through": 8_500}], reactions=reactions(course))
+    assert "only later times, the last at 8.5 s: a range stays" in story(marked)[1]
+    assert "a range stays incomplete (the journal was lost)" in story(one)[1]
     course.gaps = [
         Gap(0, 1_000, "repaired", "the connection was down"),
         Gap(0, 1_000, "suspected", "events are gone (log stream a); nothing can be verified"),
     ]
     assert story(one)[1] == (
-        "The view was not verified from its beginning on again, only later times: a range stays "
-        "incomplete (events are gone)."
+        "The view was not verified from its beginning on again, only later times, the last at "
+        "0.0 s: a range stays incomplete (events are gone)."
     )
     assert verdict_line(result(ok=False, converged_ms=None)).startswith(
         "FAIL: not converged within 9"
