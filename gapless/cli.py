@@ -10,9 +10,10 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -52,8 +53,37 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """Ending signals besides SIGINT, for which Python raises KeyboardInterrupt itself."""
 
 
+class _ReaderLeftError(Exception):
+    """The reader of the output has left, as ``| head`` does: not a failure."""
+
+
+@contextmanager
+def _noticing_reader() -> Iterator[None]:
+    """Raise another error for a broken pipe; click would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _ReaderLeftError from error
+
+
 class LazyGroup(click.Group):
     """A group that imports its commands only when they are needed."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's
+    ) -> click.Context:
+        """Parse the arguments, which prints the help."""
+        with _noticing_reader():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        with _noticing_reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order of ``COMMANDS``."""
@@ -128,8 +158,7 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except EndedBySignalError as error:
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has left, as `| head` does: not a failure.
+    except _ReaderLeftError:
         return EXIT_DONE
     except (click.ClickException, GaplessError) as error:
         return _report(error)

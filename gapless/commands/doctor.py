@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -74,11 +75,12 @@ def command(
         findings = run_until_signal(
             _check(target, choice, port, journal, calls_per_second, token_file)
         )
-    if as_json:
-        click.echo(json.dumps(objects(findings)))
-    else:
-        for state, line in as_lines(findings):
-            click.echo(f"{click.style(line[:4], fg=_COLOURS[state])}{line[4:]}")
+    with suppress(BrokenPipeError):  # whatever `| head` reads, the exit code is of everything
+        if as_json:
+            click.echo(json.dumps(objects(findings)))
+        else:
+            for state, line in as_lines(findings):
+                click.echo(f"{click.style(line[:4], fg=_COLOURS[state])}{line[4:]}")
     return exit_code(findings)
 
 

@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -160,7 +161,8 @@ def run_command(
     if any(one.setup_for(number).forwarders > 1 for one, number in runs):
         require_extra("a scenario with several forwarders", "postgresql")
     try:
-        with StatusLine() as status:
+        # A reader that stops, as `| head` does, needs no further runs.
+        with suppress(BrokenPipeError), StatusLine() as status:
             _show_progress(status, results, len(runs))
             for result in _run_all(runs, speed, jobs):
                 results.append(result)
@@ -178,8 +180,9 @@ def run_command(
             _write_reports(writers, results)
     failed = sum(not one.ok for one in results)
     if not as_json:
-        click.echo(f"{len(results) - failed} of {len(results)} clean")
-    return EXIT_FAILURE if failed else EXIT_DONE
+        with suppress(BrokenPipeError):
+            click.echo(f"{len(results) - failed} of {len(results)} clean")
+    return EXIT_FAILURE if failed or len(results) < len(runs) else EXIT_DONE
 
 
 def _print_chart(result: RehearsalResult) -> None:

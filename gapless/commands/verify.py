@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,10 +100,11 @@ def command(
             for one in find_groups((target,), choices)
         ]
     objects = [as_object(one) for one in results]
-    if as_json:
-        click.echo(json.dumps(objects if len(objects) > 1 else objects[0]))
-    else:
-        click.echo("\n".join(as_text(one) for one in results))
+    with suppress(BrokenPipeError):  # whatever `| head` reads, the exit code is of everything
+        if as_json:
+            click.echo(json.dumps(objects if len(objects) > 1 else objects[0]))
+        else:
+            click.echo("\n".join(as_text(one) for one in results))
     is_short = until is not None and any(one.through < min(until, now_ms) for one in results)
     is_clean = all(one.clean for one in results)
     return EXIT_DONE if is_clean and not is_short else EXIT_INCOMPLETE

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -61,19 +61,33 @@ def open_source(file: str) -> Iterator[ReplaySource]:
         UsageError: It cannot be read, or nothing in it can be replayed.
     """
     from tui.replay.engine import ReplaySource  # noqa: PLC0415 - not needed for --help
-    from tui.replay.reading import ReplayError  # noqa: PLC0415 - likewise
 
     if file == _STDIN and sys.stdin.isatty():
         msg = "standard input is a terminal: pipe a log into gapless replay -, or give a FILE"
         raise UsageError(msg)
-    try:
-        # A copy: on a screen, the terminal takes the place of standard input.
-        number = os.dup(0) if file == _STDIN else _open(file)
-        with os.fdopen(number, "rb", buffering=0) as opened:
+    with ExitStack() as stack:
+        with _reading(file):
+            # A copy: on a screen, the terminal takes the place of standard input.
+            number = os.dup(0) if file == _STDIN else _open(file)
+            opened = stack.enter_context(os.fdopen(number, "rb", buffering=0))
             found = os.fstat(number)
             size = found.st_size if stat.S_ISREG(found.st_mode) else None
             name = "standard input" if file == _STDIN else Path(file).name
-            yield ReplaySource(opened, name, size)
+            source = ReplaySource(opened, name, size)
+        yield source
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """Turn errors of reading into one line; output may fail as well, and is no part of this.
+
+    Raises:
+        UsageError: The file cannot be read, or nothing in it can be replayed.
+    """
+    from tui.replay.reading import ReplayError  # noqa: PLC0415 - not needed for --help
+
+    try:
+        yield
     except NotRegularError as error:
         msg = f"{file} is not a file: give a record or a log, or pipe it into gapless replay -"
         raise UsageError(msg) from error
@@ -154,7 +168,8 @@ def print_replay(source: ReplaySource, replaying: Replaying, output: str) -> int
         fields=parse_fields(replaying.fields) if replaying.fields else (),
         zone=parse_zone(replaying.timezone or "utc"),
     )
-    recording = read_whole(source)
+    with _reading(source.name):
+        recording = read_whole(source)
     test = _filter(replaying, recording)
     for part in _formatted(recording, style, test):
         sys.stdout.buffer.write(part)

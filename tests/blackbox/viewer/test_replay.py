@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -39,12 +40,17 @@ def record(tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> Pa
 
 
 def run(
-    state: Path, *arguments: str, stdin: bytes = b"", **settings: str
+    state: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    stdout: int = subprocess.PIPE,
+    **settings: str,
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "gapless", "replay", *arguments],
         input=stdin,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         env=clean_environment(state, settings),
         timeout=WAIT_S,
         check=False,
@@ -87,6 +93,23 @@ def test_a_truncated_record_is_printed_as_far_as_it_goes(tmp_path: Path, record:
     assert messages(found.stdout) == [json.loads(one)["message"] for one in data.split(b"\n")[1:-1]]
     assert found.returncode == 0
     assert b"standard input: truncated: shown as far as it goes" in found.stderr
+
+
+def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path, record: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    found = run(tmp_path, str(record), "--output", "json", stdout=writing)
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_output_that_finds_no_room_is_not_blamed_on_the_record(
+    tmp_path: Path, record: Path
+) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        found = run(tmp_path, str(record), "--output", "json", stdout=full.fileno())
+    assert found.returncode == 1
+    assert b"the output could not be written (No space left on device)" in found.stderr
 
 
 @pytest.mark.parametrize("speed", ["1", "100", "max"])

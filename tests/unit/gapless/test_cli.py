@@ -68,7 +68,6 @@ def test_a_mistyped_command_gets_a_suggestion_or_the_list(
         (GaplessError("it is\nso", 3), 3, "gapless: it is so\n"),
         (KeyboardInterrupt(), 130, ""),
         (EndedBySignalError(15), 143, ""),
-        (BrokenPipeError(), 0, ""),
     ],
 )
 def test_exit_codes_of_ends(
@@ -138,6 +137,23 @@ def test_output_without_room_is_one_line_with_a_remedy(
         "gapless: the output could not be written (No space left on device): "
         "make room, and run it again\n"
     )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["scenario", "list"], ["scenario", "show", "chaos"], ["tail", "-h"]]
+)
+def test_a_reader_that_has_enough_is_no_failure(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does after its lines
+    done = subprocess.run(
+        [sys.executable, "-m", "gapless", *arguments],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])

@@ -9,10 +9,11 @@ import sys
 import threading
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from common.errors import EXIT_USAGE, GaplessError
+from common.errors import EXIT_FAILURE, EXIT_USAGE, GaplessError
 from gapless import extras
 from gapless.commands import scenario as scenario_command
 from gapless.commands.scenario import command
@@ -226,3 +227,22 @@ def test_a_recording_that_could_not_be_run_is_not_written(
     assert "(not written) line" in str(error)
     assert "must be from 0s to 1d" in str(error)
     assert not file.exists()
+
+
+def test_runs_that_nobody_reads_are_not_called_clean(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def play_clean(scenario: Scenario, seed: int, speed: float, **_: object) -> RehearsalResult:
+        return RehearsalResult(scenario=scenario.name, seed=seed, speed=speed, version="1")
+
+    def break_pipe(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(play, "play", play_clean)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(click, "echo", break_pipe)
+    report = tmp_path / "report.json"
+    arguments = ["run", "reconnect", "--seeds", "2", "--report", str(report)]
+    done = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert done.return_value == EXIT_FAILURE
+    assert len(json.loads(report.read_text())) == 1
