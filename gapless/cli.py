@@ -144,8 +144,14 @@ def cli(ctx: click.Context) -> None:
     command = cli.get_command(ctx, name) if name else None
     if command is None or name is None:
         return
-    from gapless.settings import defaults_of, settings_file  # noqa: PLC0415 - likewise
+    from gapless.settings import (  # noqa: PLC0415 - likewise
+        defaults_of,
+        settings_file,
+        unknown_variables,
+    )
 
+    for line in unknown_variables(command, os.environ, cli):
+        say(line)
     ctx.default_map = {name: defaults_of(command, settings_file(os.environ), cli)}
 
 

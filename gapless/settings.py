@@ -6,12 +6,14 @@ repeated is one value a line in a variable and an array in the file.
 
 A mistake in the file is an error, never ignored: a filter or a Region that does not count would be
 missed too late. So is a setting that only a later version knows. Checked are the top of the file
-and the table of the command that runs.
+and the table of the command that runs. A mistake in the name of a variable is only reported, since
+others set variables too, for programs of their own.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date, time
@@ -24,8 +26,18 @@ import click
 
 from common.errors import UsageError
 from common.files import read_regular
+from common.state import STATE_DIR_VARIABLE
 
 CONFIG_VARIABLE: Final = "GAPLESS_CONFIG"
+
+OTHER_VARIABLES: Final = (CONFIG_VARIABLE, STATE_DIR_VARIABLE, "GAPLESS_TOKENS")
+"""Variables that are no settings; the last one is read by the container image."""
+
+_PREFIX: Final = "GAPLESS_"
+_OF_SERVICE: Final = re.compile(
+    r"\w+_(SERVICE_HOST|SERVICE_PORT\w*|PORT_[0-9]+_(TCP|UDP|SCTP)\w*)=|\w+_PORT=[a-z]+://"
+)
+"""What Kubernetes gives to every container about a Service, such as one that is called gapless."""
 
 
 class SettingType(click.ParamType[Any]):
@@ -36,11 +48,52 @@ class SettingType(click.ParamType[Any]):
 
 def add_variables(command: click.Command) -> None:
     """Let every visible option of a command be read from its variables."""
-    assert command.name is not None
     for option in visible_options(command):
-        names = [name.upper() for name in setting_names(option)]
-        prefixes = (f"GAPLESS_{command.name.upper()}", "GAPLESS")
-        option.envvar = [f"{prefix}_{name}" for prefix in prefixes for name in names]
+        option.envvar = _variables(str(command.name), setting_names(option))
+
+
+def _variables(command: str, names: Iterable[str]) -> list[str]:
+    """Return the variables of a command's option with these names, the ones that count first."""
+    prefixes = (f"{_PREFIX}{command}_", _PREFIX)
+    return [f"{prefix}{name}".upper() for prefix in prefixes for name in names]
+
+
+def unknown_variables(
+    command: click.Command, env: Mapping[str, str], root: click.Group
+) -> list[str]:
+    """Return a line about each ``GAPLESS_*`` variable that no command of ``root`` reads.
+
+    The other commands are imported only if ``command`` does not read one of those that are set.
+    """
+    own = {*OTHER_VARIABLES, *_variables_of(command)}
+    others = [
+        name
+        for name, value in sorted(env.items())
+        if name.startswith(_PREFIX)
+        and name not in own
+        and value
+        and not _OF_SERVICE.match(f"{name}={value}")
+    ]
+    if not others:
+        return []
+    known = own.union(*map(_variables_of, _commands(root)))
+    short = [one.removeprefix(_PREFIX) for one in known]
+    unknown = [one for one in others if one not in known]
+    hints = [_similar(one.removeprefix(_PREFIX).upper(), short, "GAPLESS_{}") for one in unknown]
+    return [
+        f"the variable {name} has no effect: {hint or 'docs/configuration.md lists all'}"
+        for name, hint in zip(unknown, hints, strict=True)
+    ]
+
+
+def _variables_of(command: click.Command) -> list[str]:
+    return _variables(str(command.name), _options(command))
+
+
+def _commands(root: click.Group) -> list[click.Command]:
+    context = click.Context(root)
+    found = [root.get_command(context, one) for one in root.list_commands(context)]
+    return [one for one in found if one is not None]
 
 
 def visible_options(command: click.Command) -> list[click.Option]:
@@ -124,9 +177,7 @@ def _check_names(keys: Iterable[str], path: Path, root: click.Group) -> None:
     """
     if not keys:
         return  # Importing every command takes a moment, which few files cost.
-    context = click.Context(root)
-    commands = [root.get_command(context, one) for one in root.list_commands(context)]
-    known = {name for one in commands if one is not None for name in _options(one)}
+    known = {name for one in _commands(root) for name in _options(one)}
     for key in keys:
         if _name(key) not in known:
             hint = _similar(key, known) or "docs/configuration.md lists all"
@@ -203,7 +254,7 @@ def setting_of(command: str, option: str, env: Mapping[str, str]) -> str | None:
     Raises:
         UsageError: the file cannot be read, or is not TOML, or has no value of the option.
     """
-    for variable in (f"GAPLESS_{command}_{option}".upper(), f"GAPLESS_{option}".upper()):
+    for variable in _variables(command, [option]):
         if env.get(variable):
             return env[variable]
     path = settings_file(env)

@@ -119,6 +119,35 @@ def test_shell_completion(shell: str) -> None:
     assert "_GAPLESS_COMPLETE" in done.stdout
 
 
+def run_misspelled(tmp_path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gapless", *arguments],
+        env={**os.environ, "GAPLESS_STATE_DIR": str(tmp_path), "GAPLESS_SINSE": "1h", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_misspelled_variable_is_named_and_changes_nothing_else(tmp_path: Path) -> None:
+    right = run_misspelled(tmp_path, "scenario", "list", GAPLESS_SINSE="")
+    assert (right.returncode, right.stderr) == (0, "")
+    wrong = run_misspelled(tmp_path, "scenario", "list")
+    assert (wrong.returncode, wrong.stdout) == (0, right.stdout)
+    says = "gapless: the variable GAPLESS_SINSE has no effect: did you mean GAPLESS_SINCE?\n"
+    assert wrong.stderr == says
+
+
+@pytest.mark.parametrize(("words", "word"), [("gapless tai", "1"), ("gapless tail --sin", "2")])
+def test_a_misspelled_variable_does_not_disturb_completion(
+    words: str, word: str, tmp_path: Path
+) -> None:
+    env = {"_GAPLESS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": word}
+    done = run_misspelled(tmp_path, **env)
+    assert done.stdout.startswith("plain,")
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["scenario", "list"], ["tail", "--help"]])
 def test_output_without_room_is_one_line_with_a_remedy(
     arguments: list[str], tmp_path: Path

@@ -14,6 +14,7 @@ from gapless.settings import (
     defaults_of,
     setting_of,
     settings_file,
+    unknown_variables,
 )
 
 
@@ -230,3 +231,57 @@ def test_a_setting_of_another_command(tmp_path: Path) -> None:
     path.write_text("[forward]\ncalls-per-second = true\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"\[forward\] calls_per_second must be a number"):
         setting_of("forward", "calls_per_second", env)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("GAPLESS_SINSE", "did you mean GAPLESS_SINCE?"),
+        ("GAPLESS_since", "did you mean GAPLESS_SINCE?"),
+        ("GAPLESS_TAIL_MAX_ROW", "did you mean GAPLESS_TAIL_MAX_ROWS?"),
+        ("GAPLESS_OTHER_SINCE", "did you mean GAPLESS_OTHER_SIZE?"),
+        ("GAPLESS_REGIONS", "did you mean GAPLESS_REGION?"),
+        ("GAPLESS_WHILE_HELD", "docs/configuration.md lists all"),
+        ("GAPLESS_", "docs/configuration.md lists all"),
+    ],
+)
+def test_a_variable_that_no_command_reads_is_named(name: str, hint: str) -> None:
+    env = {"GAPLESS_SINCE": "1h", name: "1h"}
+    for command in (tail, other):
+        (line,) = unknown_variables(command, env, ROOT)
+        assert line == f"the variable {name} has no effect: {hint}"
+
+
+def test_each_variable_is_named_once_in_a_line_of_its_own() -> None:
+    lines = unknown_variables(tail, {"GAPLESS_SINSE": "1", "GAPLESS_REGIONS": "1"}, ROOT)
+    assert [one.split()[2] for one in lines] == ["GAPLESS_REGIONS", "GAPLESS_SINSE"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("GAPLESS_SINCE", "GAPLESS_TAIL_SINCE", "GAPLESS_OTHER_REGION", "GAPLESS_TAIL_HOSTS"),
+        *("GAPLESS_CONFIG", "GAPLESS_STATE_DIR", "GAPLESS_TOKENS", "_GAPLESS_COMPLETE"),
+        *("XGAPLESS_SINSE", "GAPLESSNESS"),
+    ],
+)
+def test_no_other_variable_is_named(name: str) -> None:
+    for command in (tail, other):
+        assert unknown_variables(command, {name: "1", "GAPLESS_SINSE": ""}, ROOT) == []
+
+
+def test_variables_that_kubernetes_sets_about_a_service_are_not_named() -> None:
+    env: dict[str, str] = {}
+    for service in ("GAPLESS", "GAPLESS_FORWARDER"):
+        env |= {
+            f"{service}_SERVICE_HOST": "10.0.0.1",
+            f"{service}_SERVICE_PORT": "8765",
+            f"{service}_SERVICE_PORT_HTTP": "8765",
+            f"{service}_PORT": "tcp://10.0.0.1:8765",
+            f"{service}_PORT_8765_TCP": "tcp://10.0.0.1:8765",
+            f"{service}_PORT_8765_TCP_PROTO": "tcp",
+            f"{service}_PORT_8765_TCP_PORT": "8765",
+            f"{service}_PORT_8765_TCP_ADDR": "10.0.0.1",
+        }
+    assert unknown_variables(tail, env, ROOT) == []
+    assert len(unknown_variables(tail, {"GAPLESS_FORWARDER_PORT": "8765"}, ROOT)) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import click
 import pytest
 
 from gapless.cli import cli
-from gapless.settings import defaults_of
+from gapless.settings import OTHER_VARIABLES, defaults_of, unknown_variables
 from release.settings_page import markdown, settings_of, toml_value
 
 ROOT = Path(__file__).parents[3]
@@ -17,6 +18,13 @@ SETTINGS = list(settings_of(cli))
 
 def test_the_page_has_every_setting_as_it_is() -> None:
     assert markdown(cli) in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_every_variable_that_is_no_setting() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    table = page.partition("## Other variables\n")[2].partition("\n## ")[0]
+    settings = {f"GAPLESS_{setting.upper()}" for _, setting, _, _ in SETTINGS}
+    assert set(re.findall(r"`(GAPLESS_\w+)`", table)) - settings == set(OTHER_VARIABLES)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +50,13 @@ def test_an_example_is_a_valid_setting(
 )
 def test_values_as_toml(value: Any) -> None:  # noqa: ANN401 - any type that TOML has
     assert tomllib.loads(f"x = {toml_value(value)}") == {"x": value}
+
+
+def test_no_variable_of_the_page_is_reported_as_unknown() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    env = dict.fromkeys(re.findall(r"GAPLESS_\w+", page), "x")
+    assert len(env) > len(SETTINGS) // 3
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert unknown_variables(command, env, cli) == []
