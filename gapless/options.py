@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from datetime import time as clock_time
 from difflib import get_close_matches
@@ -101,6 +102,45 @@ class ParsedType(SettingType):
         if self._complete is not None:
             return self._complete(ctx, param, incomplete)
         return [CompletionItem(one) for one in self._choices if one.startswith(incomplete)]
+
+
+class PathType(click.Path):
+    """A path; an empty one, as of an unset variable in a script, would be the current folder."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - click's signature
+        """Check a path."""
+        if not str(value):
+            self.fail("it is empty: give a path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
+class Number(click.FloatRange):
+    """A number in a range."""
+
+    name = "number"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Parse a number; NaN, which click would accept, is neither below nor above any."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return number
 
 
 def _check_served_target(text: str) -> str:
@@ -306,9 +346,9 @@ HOST: Final = ParsedType("host", _check_host)
 SCENARIO_SUFFIX: Final = ".toml"
 ALL: Final = "all"
 """Stands for every scenario, in place of names."""
-FILE: Final = click.Path(path_type=Path, dir_okay=False)
-PATH: Final = click.Path(path_type=Path)
-PORT: Final = click.IntRange(0, 65_535)
+FILE: Final = PathType(path_type=Path, dir_okay=False)
+PATH: Final = PathType(path_type=Path)
+PORT: Final = WholeNumber(0, 65_535)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Result = TypeVar("_Result")
@@ -318,7 +358,7 @@ def seed_option(function: _Function) -> _Function:
     """Add ``--seed``."""
     return click.option(
         "--seed",
-        type=click.IntRange(0, 2**31),
+        type=WholeNumber(0, 2**31),
         default=1,
         show_default=True,
         help="The same seed replays a run.",
@@ -329,7 +369,7 @@ def scenario_seed_option(function: _Function) -> _Function:
     """Add ``--seed`` for a scenario: the command gets None where it is not given."""
     return click.option(
         "--seed",
-        type=click.IntRange(0, 2**31),
+        type=WholeNumber(0, 2**31),
         metavar="N",
         help="The same seed replays a run.  [default: the scenario's own, or 1]",
     )(function)
@@ -353,7 +393,7 @@ def calls_option(function: _Function) -> _Function:
     """Add ``--calls-per-second``: how much of the account's quota the forwarder uses."""
     return click.option(
         "--calls-per-second",
-        type=click.FloatRange(0.1, 1_000),
+        type=Number(0.1, 1_000),
         metavar="N",
         help="Most FilterLogEvents calls of a forwarder that this command starts, all log groups "
         "together.  [default: half of the Region's quota: 12.5 in us-east-1, 2.5 in eu-central-1, "
@@ -380,7 +420,7 @@ def forwarders_option(function: _Function) -> _Function:
     """Add ``--forwarders``: how many of them the simulator runs."""
     return click.option(
         "--forwarders",
-        type=click.IntRange(1, FORWARDERS_MAX),
+        type=WholeNumber(1, FORWARDERS_MAX),
         default=1,
         show_default=True,
         metavar="N",
@@ -635,3 +675,23 @@ def check_writable(path: Path | None, what: str) -> None:
     if reason:
         msg = f"cannot write the {what} {path}: {reason}"
         raise UsageError(msg)
+
+
+def check_distinct(outputs: Sequence[Path], inputs: Sequence[str] = ()) -> None:
+    """Check that no file would replace another one that the same command reads or writes.
+
+    Raises:
+        UsageError: two names stand for the same file, perhaps through a link.
+    """
+    for number, path in enumerate(outputs):
+        for other in (*map(Path, inputs), *outputs[:number]):
+            if _is_same_file(path, other):
+                msg = f"{path} would replace {other}, the same file: give each a name of its own"
+                raise UsageError(msg)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is yet to be written
+        return os.path.realpath(one) == os.path.realpath(other)

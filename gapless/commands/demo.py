@@ -18,6 +18,7 @@ from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
     TEXT,
+    check_distinct,
     check_writable,
     cloudwatch_option,
     complete_scenario,
@@ -81,6 +82,8 @@ def command(
     if forwarders > 1:
         require_extra("gapless demo --forwarders", "postgresql")
     played = None if scenario is None else find_scenario(scenario)
+    if record is not None and played is not None and played.path:
+        check_distinct([record], [played.path])
     if seed is None:
         seed = 1 if played is None else played.setup.seed
     setup = None if played is None else played.setup_for(seed)

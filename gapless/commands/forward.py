@@ -35,6 +35,7 @@ from gapless.options import (
     PORT,
     SERVED_TARGET,
     SIZE,
+    WholeNumber,
     aws_options,
     calls_option,
     while_held_option,
@@ -83,7 +84,7 @@ class OneLineFormatter(logging.Formatter):
 @click.option(
     "--max-groups",
     "groups_max",
-    type=click.IntRange(1, 10_000),
+    type=WholeNumber(1, 10_000),
     default=500,
     show_default=True,
     help="Log groups served at the same time; each costs calls, three open files and some memory.",
@@ -170,14 +171,14 @@ class OneLineFormatter(logging.Formatter):
 @click.option("--tls-key", type=FILE, metavar="F", help="Its private key.")
 @click.option(
     "--max-viewers",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     default=1_000,
     show_default=True,
     help="Viewers at the same time; more are asked to retry later.",
 )
 @click.option(
     "--max-per-address",
-    type=click.IntRange(1, 100_000),
+    type=WholeNumber(1, 100_000),
     help="Connections from one address, which may also make a fifth as many HTTP requests a "
     "second; raise it behind a proxy.  [default: 256, unlimited on loopback]",
 )

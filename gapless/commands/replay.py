@@ -13,6 +13,7 @@ from gapless.options import (
     FORMAT,
     TIMEZONE,
     ParsedType,
+    PathType,
     exclude_option,
     level_option,
 )
@@ -47,7 +48,7 @@ SPEED: Final = ParsedType(
 
 
 @click.command("replay")
-@click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
+@click.argument("file", type=PathType(allow_dash=True), metavar="FILE")
 @click.option(
     "--speed",
     type=SPEED,

@@ -28,6 +28,9 @@ from gapless.options import (
     FILE,
     SCENARIO_SUFFIX,
     TEXT,
+    Number,
+    WholeNumber,
+    check_distinct,
     check_writable,
     complete_scenario,
     find_scenario,
@@ -113,9 +116,9 @@ def record_command(*, file: Path, control: str | None) -> None:
     shell_complete=complete_scenario,
 )
 @scenario_seed_option
-@number_option("--seeds", click.IntRange(1, SEEDS_MAX), 1, "Run with N seeds, from --seed on.")
-@number_option("--jobs", click.IntRange(1, JOBS_MAX), 1, "Run N at the same time.")
-@number_option("--speed", click.FloatRange(1, 100), 1.0, "Play X times as fast.", metavar="X")
+@number_option("--seeds", WholeNumber(1, SEEDS_MAX), 1, "Run with N seeds, from --seed on.")
+@number_option("--jobs", WholeNumber(1, JOBS_MAX), 1, "Run N at the same time.")
+@number_option("--speed", Number(1, 100), 1.0, "Play X times as fast.", metavar="X")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run.")
 @click.option(
     "--report",
@@ -144,8 +147,8 @@ def run_command(
     are on, and again once they are healed.
     """
     require_extra("gapless scenario run", "demo")
-    writers = _writers(reports, junit)
     chosen = _chosen(names)
+    writers = _writers(reports, junit, [one.path for one in chosen if one.path])
     from gapless.rehearsal import result as formats  # noqa: PLC0415 - not needed for --help
 
     results: list[RehearsalResult] = []
@@ -226,12 +229,13 @@ def _run_all(
 
 
 def _writers(
-    reports: Sequence[Path], junit: Path | None
+    reports: Sequence[Path], junit: Path | None, scenarios: Sequence[str]
 ) -> dict[Path, Callable[[Sequence[RehearsalResult]], str]]:
     """Return what writes each report.
 
     Raises:
-        UsageError: a report has no known format, or its folder is not writable.
+        UsageError: a report has no known format, its folder is not writable, or it would replace
+            another report or a scenario.
     """
     from gapless.rehearsal.reports import FORMATS, junit_report  # noqa: PLC0415 - likewise
 
@@ -246,12 +250,9 @@ def _writers(
             raise UsageError(msg)
         writers[path] = FORMATS[kind]
     check_writable(junit, "report")
-    if junit is not None and junit not in writers:
-        return {**writers, junit: junit_report}
-    if len(writers) < len(reports) or junit is not None:
-        msg = "two reports have the same name, and one would replace the other: name each once"
-        raise UsageError(msg)
-    return writers
+    outputs = [*reports, *([] if junit is None else [junit])]
+    check_distinct(outputs, scenarios)
+    return writers if junit is None else {**writers, junit: junit_report}
 
 
 def _write_reports(

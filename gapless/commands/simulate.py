@@ -18,6 +18,8 @@ from gapless.extras import require_extra
 from gapless.options import (
     DURATION,
     PORT,
+    Number,
+    WholeNumber,
     cloudwatch_option,
     forwarders_option,
     number_option,
@@ -30,10 +32,8 @@ from gapless.rehearsal.runs import SimulatorRun, run_folder
 @click.command("simulate")
 @click.option("--port", type=PORT, default=0, metavar="N", help="Viewers' port; 0 = any free one.")
 @seed_option
-@number_option(
-    "--rate", click.FloatRange(0.1, 50_000), 20, "Events a second, of all executions together."
-)
-@number_option("--executions", click.IntRange(1, 1000), 4, "Executions that run at the same time.")
+@number_option("--rate", Number(0.1, 50_000), 20, "Events a second, of all executions together.")
+@number_option("--executions", WholeNumber(1, 1000), 4, "Executions that run at the same time.")
 @cloudwatch_option
 @click.option(
     "--live/--no-live",

@@ -30,6 +30,7 @@ from gapless.options import (
     TIME,
     TIMEZONE,
     ParsedType,
+    WholeNumber,
     calls_option,
     check_times,
     check_writable,
@@ -122,7 +123,7 @@ def _one_format(
     return given[0] if given else None
 
 
-CONTEXT: Final = click.IntRange(0, CONTEXT_LINES_MAX)
+CONTEXT: Final = WholeNumber(0, CONTEXT_LINES_MAX)
 
 
 _EPILOG: Final = f"""Case: an expression without upper-case letters ignores case (smart case), in
@@ -179,14 +180,14 @@ Exit codes:
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(0, _LINES_MAX),
+    type=WholeNumber(0, _LINES_MAX),
     metavar="N",
     help="Show only the last N lines of the past; with --no-follow, of all.",
 )
 @click.option(
     "--in-memory",
     "capacity",
-    type=click.IntRange(10_000, 100_000_000),
+    type=WholeNumber(10_000, 100_000_000),
     metavar="N",
     help="Lines kept in memory; older ones are fetched again when scrolled to.  [default: "
     "1,000,000]",

@@ -4,17 +4,22 @@ import click
 import pytest
 
 from common.errors import UsageError
+from gapless import cli
 from gapless.aws import AwsChoice
 from gapless.options import (
     DURATION,
     EXPRESSION,
+    FILE,
     LEVEL,
     LEVELS,
     LIVE,
+    PATH,
     SIZE,
     TARGET,
     TEXT,
     TIME,
+    Number,
+    WholeNumber,
     aws_choices,
     check_times,
 )
@@ -51,6 +56,12 @@ def test_valid_values() -> None:
         (EXPRESSION, "/(/"),
         (EXPRESSION, ""),
         (TEXT, ""),
+        (FILE, ""),
+        (PATH, ""),
+        (Number(0, 5), "nan"),
+        (Number(0, 5), "inf"),
+        (Number(0, 5), "6"),
+        (WholeNumber(0, 5), "6"),
         (LIVE, "push"),
         (LIVE, "kinesis:"),
         (LIVE, "kinesis:a b"),
@@ -59,6 +70,29 @@ def test_valid_values() -> None:
 def test_invalid_values(kind: click.ParamType[object], value: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(value, None, None)
+
+
+def test_a_range_is_called_a_number() -> None:
+    kinds: list[click.ParamType[object]] = [Number(0, 5), WholeNumber(0, 5)]
+    for kind, name in zip(kinds, ("number", "whole number"), strict=True):
+        with pytest.raises(click.BadParameter, match=f"'x' is not a valid {name}"):
+            kind.convert("x", None, None)
+
+
+def test_no_command_takes_another_kind_of_range() -> None:
+    context = click.Context(cli.cli)
+    commands = [cli.cli.get_command(context, one) for one in cli.COMMANDS]
+    commands += [
+        one
+        for group in commands
+        if isinstance(group, click.Group)
+        for one in group.commands.values()
+    ]
+    kinds = [one.type for command in commands if command for one in command.params]
+    assert kinds
+    ranges = [one for one in kinds if isinstance(one, click.IntRange | click.FloatRange)]
+    assert len(ranges) > 10
+    assert all(isinstance(one, Number | WholeNumber) for one in ranges)
 
 
 def test_the_aws_options() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pytest
 
-from common.errors import EXIT_FAILURE, GaplessError
+from common.errors import EXIT_FAILURE, EXIT_USAGE, GaplessError
 from common.processes import ChildFailedError
 from gapless import cli
 from gapless.commands import demo
@@ -213,3 +213,13 @@ def test_the_countdown_ends_early_with_the_simulator(part: FakePart) -> None:
     part.is_running = False
     with pytest.raises(GaplessError, match="broke down"):
         demo._count_down(60_000, part)  # type: ignore[arg-type]  # has what it needs of a part
+
+
+def test_a_record_never_replaces_the_scenario(
+    part: FakePart, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[[steps]]\nat = "1s"\n')
+    assert cli.run(["demo", "--scenario", str(file), "--record", str(file)]) == EXIT_USAGE
+    assert "would replace" in capsys.readouterr().err
+    assert not part.arguments

@@ -173,19 +173,44 @@ def test_a_report_that_cannot_be_written_spares_the_others(
         (["r.txt"], "its name must end in .html, .md, .json, .svg"),
         (["r.xml"], "JUnit XML is --junit FILE"),
         (["pipe.html"], "pipe.html: it is not a regular file"),
-        (["r.html", "r.html"], "two reports have the same name"),
+        (["r.html", "r.html"], "r.html, the same file: give each a name of its own"),
+        (["r.html", "folder/../r.html"], "r.html, the same file: give each a name of its own"),
+        (["r.html", "link.html"], "r.html, the same file: give each a name of its own"),
+        (["r.html", "absent.html"], "r.html, the same file: give each a name of its own"),
+        (["hard.html", "first.html"], "hard.html, the same file: give each a name of its own"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_at_once(
     played: list[str], tmp_path: Path, names: list[str], said: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe.html")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.html").symlink_to(tmp_path / "r.html")
+    (tmp_path / "absent.html").symlink_to("link.html")
+    (tmp_path / "first.html").touch()
+    (tmp_path / "hard.html").hardlink_to(tmp_path / "first.html")
     words = [word for name in names for word in ("--report", str(tmp_path / name))]
     error = CliRunner().invoke(command, ["run", "reconnect", *words]).exception
     assert isinstance(error, GaplessError)
     assert said in str(error)
     assert error.exit_code == EXIT_USAGE
     assert not played
+
+
+@pytest.mark.parametrize("option", ["--junit", "--report"])
+def test_a_report_never_replaces_the_scenario(
+    played: list[str], tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[[steps]]\nat = "1s"\n')
+    link = tmp_path / "r.html"
+    link.symlink_to(file)
+    error = CliRunner().invoke(command, ["run", str(file), option, str(link)]).exception
+    assert isinstance(error, GaplessError)
+    assert f"{link} would replace {file}" in str(error)
+    assert error.exit_code == EXIT_USAGE
+    assert not played
+    assert file.read_text().startswith("[[steps]]")
 
 
 def test_several_forwarders_need_an_extra(
