@@ -306,7 +306,7 @@ class Engine:
         """Why each target's forwarder can't read CloudWatch; None where that is not known now."""
         problems = []
         for one in self._targets:
-            problem = one.session.report.problem if one.session.is_welcomed else None
+            problem = one.history.problem
             # Of a group that is listed, the next listings say that it has left.
             is_news = problem is None or not one.is_listed or problem.code != "group_missing"
             problems.append(problem if is_news else None)

@@ -35,6 +35,7 @@ from tui.client.status import (
     TargetState,
     TargetStatus,
     UnequalRange,
+    UpstreamProblem,
     Welcomed,
 )
 from tui.lines.rows import Rule, RuleKind, rule_key, time_key, time_of
@@ -167,6 +168,7 @@ class TargetHistory:
             rules = self._end_outage(None, now_ms)
             rules += self._count_recovered(self._outage_lines) if self.outages else []
         self._record_state(now_ms)
+        self._record_course(now_ms)
         return rules
 
     def take_effects(self, effects: list[Effect], now_ms: int) -> list[Rule]:
@@ -221,6 +223,16 @@ class TargetHistory:
             return "polling"
         return "reconnecting" if self.was_connected or self.attempt > 1 else "connecting"
 
+    @property
+    def hears_of_cloudwatch(self) -> bool:
+        """Whether heartbeats, or else polls, bring the state of CloudWatch at present."""
+        return self._session.is_welcomed or self.is_polling
+
+    @property
+    def problem(self) -> UpstreamProblem | None:
+        """What keeps the forwarder from reading CloudWatch; None where that is not known now."""
+        return self._session.report.problem if self.hears_of_cloudwatch else None
+
     def _record_state(self, now_ms: int) -> None:
         """Record a change of state, except between live and quiet."""
         self.course.note_detail(self.detail, now_ms)
@@ -237,7 +249,7 @@ class TargetHistory:
         self.course.note_verified(session.holdings.proof.complete_through, now_ms)
         self.course.note_altered(session.altered.count, now_ms)
         upstream = session.report.upstream
-        if session.is_welcomed and upstream is not None:
+        if self.hears_of_cloudwatch and upstream is not None:
             self.course.note_upstream(upstream.code or upstream.state, upstream.reason, now_ms)
 
     def _count_stored(self, stored: Stored, now_ms: int) -> None:
@@ -481,7 +493,7 @@ def _target_status(number: int, parts: TargetParts, now_ms: int) -> TargetStatus
     holdings, report = session.holdings, session.report
     proof, tally, counts = holdings.proof, holdings.tally, holdings.counts
     through = proof.complete_through
-    problem = report.problem if session.is_welcomed else None
+    problem = history.problem
     if problem is not None and parts.is_listed and problem.code == "group_missing":
         problem = None  # the next listings say that it has left
     return TargetStatus(

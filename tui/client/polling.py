@@ -237,6 +237,7 @@ class PollPlan:
         if request.kind == "declared":
             current.has_declared = True
             if response.status == _NOT_FOUND:  # an extension that another forwarder may lack
+                self._session.report.take_upstream(None, now_ms)
                 return []
         if response.status == _CONFLICT:
             return self._on_conflict(current)

@@ -91,16 +91,22 @@ class ForwarderReport(msgspec.Struct):
     upstream: Upstream | None = None
     upstream_since_ms: int = 0
     """When CloudWatch was first reported as it is now, readable or not."""
-    upstream_seen_ms: int = 0
-    """When ``upstream`` was reported last."""
+    upstream_seen_ms: int | None = None
+    """When ``upstream`` was reported last; None: never, or it may be otherwise by now."""
     backfill_total: int | None = None
     backfill_received: int = 0
     bye: Bye | None = None
 
-    def take_upstream(self, upstream: Upstream, now_ms: int) -> None:
-        """Keep a heartbeat's report on CloudWatch, and since when it has been like that."""
-        was_problem = self.upstream is not None and bool(problem_of(self.upstream))
-        if not (was_problem and problem_of(upstream)):
+    def take_upstream(self, upstream: Upstream | None, now_ms: int) -> None:
+        """Keep a report on CloudWatch, and since when it has been like that.
+
+        Without one, what was reported before, such as by the WebSocket, may be otherwise by now.
+        """
+        if upstream is None:
+            self.upstream_seen_ms = None
+            return
+        known = None if self.upstream_seen_ms is None else self.upstream
+        if known is None or not (problem_of(known) and problem_of(upstream)):
             self.upstream_since_ms = now_ms
         self.upstream, self.upstream_seen_ms = upstream, now_ms
 
@@ -111,7 +117,7 @@ class ForwarderReport(msgspec.Struct):
         A single call that was throttled or cut is no reason to alarm: the next one succeeds.
         """
         upstream = self.upstream
-        if upstream is None:
+        if upstream is None or self.upstream_seen_ms is None:
             return None
         if not (code := problem_of(upstream)):
             return UpstreamProblem()
@@ -543,8 +549,7 @@ class ViewerSession:
 
         The state of CloudWatch is that of the log group, whatever the epoch.
         """
-        if body.upstream is not None:
-            self.report.take_upstream(body.upstream, now_ms)
+        self.report.take_upstream(body.upstream, now_ms)
         if body.epoch != self.epoch:
             return []
         self.altered.replace(body.texts, body.count)

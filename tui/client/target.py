@@ -223,18 +223,19 @@ class EngineTarget:
     @property
     def can_read(self) -> bool:
         """Whether lines come from CloudWatch at present, as far as is known."""
-        if self.history.is_polling:
-            return True
-        report = self.session.report
-        is_known = self.session.is_welcomed and report.upstream is not None
-        return is_known and not (report.problem and report.problem.code)
+        if (
+            self.session.report.upstream_seen_ms is None
+        ):  # of a forwarder that does not say it to pollers
+            return self.history.is_polling
+        problem = self.history.problem
+        return self.history.hears_of_cloudwatch and not (problem and problem.code)
 
     @property
     def unread_reason(self) -> str:
         """Why no lines come, in one line; empty if they can."""
         if self.can_read:
             return ""
-        problem = self.session.report.problem if self.session.is_welcomed else None
+        problem = self.history.problem
         reason = self.history.detail if problem is None else problem.reason or problem.code
         return reason or f"{self.spec.url} does not answer"
 

@@ -27,11 +27,12 @@ from tui.client.status import (
     Status,
     Stored,
     UnequalRange,
+    UpstreamProblem,
     Welcomed,
 )
 from tui.lines.rows import Rule, describe, time_key, time_of
 from tui.lines.timeline import Timeline
-from wire.messages import Lost
+from wire.messages import DeclaredBody, Lost, Upstream
 
 NOW = 1_000_000
 AGAIN = Welcomed("resumed", "e1", again=True)
@@ -351,6 +352,28 @@ def test_the_progress_of_the_backfill() -> None:
     target = status_of(session).targets[0]
     assert target.progress is None
     assert (target.head_seq, target.upstream, target.upstream_lag_ms) == (12, "ok", 5)
+
+
+def test_a_problem_with_cloudwatch_is_known_while_a_heartbeat_or_a_poll_says_so() -> None:
+    session, _ = live_session()
+    history = connected(session)
+    problem = Upstream("unreachable", 9_000, "credentials_expired", "run `aws sso login`")
+    session.report.take_upstream(problem, NOW)
+    known = UpstreamProblem("credentials_expired", "run `aws sso login`")
+    assert [history.problem] == [known]
+    session.connection_closed()
+    cut(history, NOW, "HTTP 502")
+    assert [history.problem] == [None], "that was of the connection"
+    session.take_declared(DeclaredBody("e1", [], [], 0, problem), NOW + 1)
+    history.round_ended(None, NOW + 2)
+    assert [history.problem] == [known]
+    assert list(history.course.upstream) == [(NOW + 2, "credentials_expired", problem.reason)]
+    parts = TargetParts("", "/group", "ws://h", session, history)
+    (target,) = make_status([parts], Timeline(), NOW + 3).targets
+    assert (target.state, target.upstream_code) == ("polling", "credentials_expired")
+    assert target.upstream_reason == "run `aws sso login`"
+    history.round_ended("unreachable", NOW + 4)
+    assert [history.problem] == [None]
 
 
 def test_the_status_has_the_timelines_numbers() -> None:

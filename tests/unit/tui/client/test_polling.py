@@ -466,6 +466,19 @@ def test_polling_learns_where_cloudwatch_begins() -> None:
     assert session.report.problem.reason == "run `aws sso`"
 
 
+@pytest.mark.parametrize("declares", [True, False])
+def test_what_a_connection_said_of_cloudwatch_does_not_count_while_polling(
+    *, declares: bool
+) -> None:
+    session = ViewerSession(since=SINCE)
+    session.report.take_upstream(Upstream("throttled", 9_000, "access_denied"), NOW - 10_000)
+    http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)
+    http_journal.declares, http_journal.upstream = declares, None
+    assert session.report.problem is not None
+    poll(plan, http_journal)
+    assert session.report.problem is None
+
+
 def test_a_forwarder_may_declare_nothing_about_cloudwatch() -> None:
     session = ViewerSession(since=SINCE)
     http_journal, plan = HttpJournal(items(1, 2)), PollPlan(session)

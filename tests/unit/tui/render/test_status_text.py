@@ -94,6 +94,11 @@ def status(**changes: Any) -> Status:  # noqa: ANN401 - any field of a target
             "badge.bad",
         ),
         ({"upstream_code": "access_denied"}, " ✕ ACCESS DENIED ", "badge.bad"),
+        (
+            {"state": "polling", "detail": "HTTP 502", "upstream_code": "throttled"},
+            " ✕ CLOUDWATCH THROTTLES  | HTTP 502",
+            "badge.bad",
+        ),
         ({"upstream_code": "group_missing"}, " ✕ LOG GROUP MISSING ", "badge.bad"),
         ({"upstream_code": "clock_wrong"}, " ✕ CLOCK WRONG ", "badge.bad"),
         ({"upstream_code": "throttled"}, " ✕ CLOUDWATCH THROTTLES ", "badge.bad"),
