@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -192,6 +193,20 @@ def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         when_reader_leaves(file.fileno(), lambda: None)
     assert threading.active_count() == before
+
+
+class ClosedTerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, _text: str, /) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_status_line_on_a_closed_terminal_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    with patch("sys.stderr", ClosedTerminal()), terminal.StatusLine() as status:
+        status.show("starting …")
 
 
 def test_a_status_line_is_replaced_and_erased_on_a_terminal_only(
