@@ -10,6 +10,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 ESC: Final = "\x1b"
+SUSPEND: Final = "\x1a"
 UP, DOWN, RIGHT, LEFT = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D"
 PAGE_UP, PAGE_DOWN, HOME, END = "\x1b[5~", "\x1b[6~", "\x1b[H", "\x1b[F"
 SHIFT_UP, SHIFT_DOWN = "\x1b[1;2A", "\x1b[1;2B"
@@ -124,7 +125,7 @@ def gestures(folder: str, *, controls: bool) -> Mapping[str, Gesture]:
         "palette": lambda rng: ["\x10", rng.choice(("time", "wrap", "zz", "")), DOWN, ESC],
         "palette runs": lambda _: ["\x10", "time column", ENTER, ESC],
         "picker": lambda rng: ["o", rng.choice(("job", "zz", "")), DOWN, ESC, ESC],
-        "suspend": lambda _: ["\x1a"],
+        "suspend": lambda _: [SUSPEND],
         "close": lambda _: [ESC],
         "mouse": _mouse,
         "resize": _resize,

@@ -28,7 +28,7 @@ from gapless.rehearsal.result import UNSAFE, WRONG, findings
 from simulator.client import ControlApi
 from simulator.scenarios.scripted import SCENARIOS
 from tests.chaos.agreement import claims_of, contradictions, rows_of
-from tests.chaos.gestures import ESC, Size, Stroke, drawn
+from tests.chaos.gestures import ESC, SUSPEND, Size, Stroke, drawn
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
 from tests.support.pseudo_terminal import TerminalProcess
 
@@ -44,12 +44,19 @@ BARRIER_EVERY: Final = 8
 CONVERGE_S: Final = 240
 """Timeout for completeness after all faults end; ``play`` needs less, as it has no competition."""
 
+FOOTER: Final = " menu"
+"""What a screen shows that acts on keys; ``starting`` shows only how to quit."""
+
 ASK_AGAIN_S: Final = 5
 """A viewer that has just started does not handle the signal yet that asks for its record."""
 
 PACE_S: Final = 0.03
-AFTER_ESC_S: Final = 0.15
-"""Sooner, Esc and the next key would be read as that key with Alt, as terminals send it."""
+PAUSES_S: Final[dict[Stroke, float]] = {ESC: 0.15, SUSPEND: 1.0}
+"""Sooner, Esc and the next key would be read as that key with Alt, as terminals send it; and a
+viewer is to be suspended for a while."""
+
+CAREFUL: Final = frozenset({"faults", "picker", "suspend"})
+"""Gestures of which each key must have taken effect before the next one."""
 
 COLUMNS: Final = 120
 ROWS: Final = (24, 60)
@@ -185,6 +192,9 @@ class Rig:
             )
         )
         self.report.lives += 1
+        # Keys pressed before the screen is there could be lost, and the rest mean something else:
+        # the path of a file to save would be read as commands.
+        wait_until(lambda: not self._is_running or FOOTER in self._terminal.written, "a screen")
 
     @property
     def _is_running(self) -> bool:
@@ -216,7 +226,7 @@ class Rig:
         for number, (name, strokes, is_last) in enumerate(moves, start=1):
             self._check_running()
             self.report.gestures.append(name)
-            self._press(strokes, carefully=name in ("faults", "picker"))
+            self._press(strokes, carefully=name in CAREFUL)
             is_whole = is_whole or is_last
             if number % BARRIER_EVERY == 0:
                 self._barrier()
@@ -257,7 +267,8 @@ class Rig:
 
         On a busy machine a panel could stay open, as keys come before it is there, or Esc and the
         next key are read as one with Alt. Any letter in the fault panel switches a fault, and Enter
-        in the picker opens another screen, which has a record of its own.
+        in the picker opens another screen, which has a record of its own. Keys for a suspended
+        viewer would be the shell's.
         """
         for stroke in strokes:
             if isinstance(stroke, Size):
@@ -265,7 +276,7 @@ class Rig:
             else:
                 with contextlib.suppress(OSError):  # the viewer was killed
                     self._terminal.press(stroke)
-            self._pause.wait(AFTER_ESC_S if stroke == ESC else PACE_S)
+            self._pause.wait(PAUSES_S.get(stroke, PACE_S))
             if carefully:
                 self._barrier()
 
