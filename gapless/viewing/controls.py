@@ -146,6 +146,8 @@ class SimulatorControls:
         self._api = ControlApi(url)
         self._titles: dict[str, str] = {}
         self._types: dict[str, Mapping[str, Any]] = {}
+        self._late_connecting: set[str] = set()
+        """Scenarios that begin before the viewer connects."""
         self._used: dict[str, dict[str, float]] = {}
         """Names of the switches that were used, the newest last, with the values of a form."""
         self._on: dict[str, list[str]] = {}
@@ -342,6 +344,13 @@ class SimulatorControls:
         scenario = scenario_of(name)
         if scenario is not None and on:
             self._api.stop_scenario()
+        elif scenario in self._late_connecting:
+            # Its texts would contradict the screen, which is connected.
+            msg = (
+                f"in {scenario} the viewer connects after the start, and this one is connected: "
+                f"quit, and run gapless demo --scenario {scenario}"
+            )
+            raise GaplessError(msg)
         elif scenario is not None:
             self._api.run_scenario(scenario, SEED)
         elif on:
@@ -376,7 +385,13 @@ class SimulatorControls:
         if not self._titles:
             types = self._api.types()
             titles = {str(one.get("type")): str(one.get("meaning", "")) for one in types}
-            scenarios = {name_of(one): str(one.get("doc", "")) for one in self._api.scenarios()}
+            described = self._api.scenarios()
+            scenarios = {name_of(one): str(one.get("doc", "")) for one in described}
+            self._late_connecting = {
+                str(one.get("name"))
+                for one in described
+                if (one.get("setup") or {}).get("connect_after_ms")
+            }
             self._types = {str(one.get("type")): one for one in types}
             self._titles = titles | scenarios
         answer = self._api.changes(after, wait_ms)

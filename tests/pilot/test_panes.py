@@ -300,6 +300,23 @@ async def test_the_verdict_stays_in_the_status_line(size: tuple[int, int]) -> No
         assert "FAIL 2 lost · 886/889" in screen.line_with("COMPLETE to")
 
 
+async def test_the_verdict_stands_apart_where_both_are_cut() -> None:
+    controls = FakeControls()
+    async with running(live(), controls=controls, size=(40, 12), now_ms=SCENE_MS) as screen:
+        controls.verdict = VerdictStatus("PASS", "886/889 · 3 in flight")
+        await screen.settle()
+        assert " PASS 886/8" in screen.line_with("COMPLETE to")
+
+
+async def test_the_hint_of_each_page_is_about_its_keys() -> None:
+    async with running(controls=FakeControls()) as screen:
+        await screen.press("f2")
+        assert "Space: switch · Enter: attributes" in screen.text
+        await screen.press("tab")
+        assert "Enter: attributes" not in screen.text
+        assert "Space, Enter: start or stop" in screen.text
+
+
 async def test_the_fault_panel_shows_what_others_switch() -> None:
     controls = FakeControls()
     async with running(controls=controls) as screen:

@@ -85,7 +85,10 @@ class Bar(Widget):
         left, right = arrange(self._left, self._right, room, gap)
         used = sum(one.cells for one in (*left, *right))
         used += gap * max(0, len(left) - 1) + gap * max(0, len(right) - 1)
-        middle = (None, [(" " * (room - used), "text")])
+        blanks = room - used
+        if left and right:
+            blanks = max(1, blanks)  # what is never left out may be too wide for the terminal
+        middle = (None, [(" " * blanks, "text")])
         placed: list[tuple[str | None, list[tuple[str, str]]]] = [(None, [(" ", "text")])]
         for chunks, separator in ((left, self._separator), (right, SEPARATOR)):
             for index, one in enumerate(chunks):

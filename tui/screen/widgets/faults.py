@@ -77,6 +77,13 @@ class SwitchSearch(Input):
     ]
 
 
+_KEYS: Final[dict[Page, str]] = {
+    "faults": "Space: switch · Enter: attributes · / search · Del: heal all · Tab: page",
+    "scenarios": "Space, Enter: start or stop · / search · Del: heal all · Tab: page",
+}
+"""What the keys do on each page."""
+
+
 class FaultPanel(Modal[None]):
     """All switches with their keys and states, and the progress of a scenario.
 
@@ -108,8 +115,6 @@ class FaultPanel(Modal[None]):
         """Lay out the pages' tabs, the scenario, the switches, and what the current one does."""
         with Vertical(id="faults") as frame:
             frame.border_title = "simulator"
-            keys = "Space: switch · Enter: attributes · / search · Del: heal all · Tab: page"
-            frame.border_subtitle = self._palette.adapt(keys)
             yield Bar(self._palette, id="pages", separator=" ")
             search = SwitchSearch(id="switch-search", compact=True, placeholder="part of a name")
             search.cursor_blink = False
@@ -241,6 +246,8 @@ class FaultPanel(Modal[None]):
     def _fill(self, *, first: bool = False) -> None:
         if not self.has("#pages", "#switch-search", "#scenario", "#switches", "#about"):
             return
+        frame = self.query_one("#faults", Vertical)
+        frame.border_subtitle = self._palette.adapt(_KEYS[self._page])
         pages = self.query_one("#pages", Bar)
         pages.show([self._tab("faults"), self._tab("scenarios")])
         pane = self.query_one("#scenario", TextPane)

@@ -64,6 +64,16 @@ class Board(ThreadingHTTPServer):
     record: bytes
 
 
+SCENARIOS = [
+    {"name": "storm", "doc": "A crowd.", "setup": {"connect_after_ms": 0}},
+    {"name": "late", "doc": "Late.", "setup": {"connect_after_ms": 30_000}},
+]
+
+
+OTHERS = {"scenario late": False}
+"""The switches that nothing switches on."""
+
+
 class Handler(BaseHTTPRequestHandler):
     server: Board
 
@@ -71,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/types"):
             self.answer(200, TYPES)
         elif self.path.endswith("/scenarios"):
-            self.answer(200, [{"name": "storm", "doc": "A crowd."}])
+            self.answer(200, SCENARIOS)
         elif "/changes" in self.path:
             asked = parse_qs(urlsplit(self.path).query)
             after, wait_ms = (int(asked.get(name, ["-1"])[0]) for name in ("after", "wait_ms"))
@@ -158,10 +168,15 @@ async def test_toggling_a_fault(board: Board) -> None:
     controls: Controls = SimulatorControls(url_of(board))
     assert not controls.names
     await controls.refresh()
-    assert list(controls.names) == ["disconnect", "delay", "scenario storm"]
+    assert list(controls.names) == ["disconnect", "delay", "scenario storm", "scenario late"]
     assert controls.states == dict.fromkeys(controls.names, False)
     assert await controls.toggle("disconnect") is True
-    assert controls.states == {"disconnect": True, "delay": False, "scenario storm": False}
+    assert controls.states == {
+        "disconnect": True,
+        "delay": False,
+        "scenario storm": False,
+        "scenario late": False,
+    }
     assert await controls.toggle("disconnect") is False
     assert not board.on
 
@@ -225,6 +240,13 @@ async def test_a_scenario_is_started_described_judged_and_stopped(board: Board) 
     assert story.progress == "stopped"
 
 
+async def test_a_scenario_that_begins_before_the_viewer_connects_is_refused(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    with pytest.raises(ControlsError, match="quit, and run gapless demo --scenario late"):
+        await controls.toggle("scenario late")
+    assert board.scenario is None
+
+
 async def test_a_fault_is_switched_on_with_attributes_and_a_schedule(board: Board) -> None:
     controls = SimulatorControls(url_of(board))
     await controls.refresh()
@@ -283,12 +305,26 @@ async def test_changes_by_other_clients_are_followed(board: Board) -> None:
     try:
         await until(
             lambda: (
-                controls.states == {"disconnect": False, "delay": False, "scenario storm": False}
+                controls.states
+                == {
+                    "disconnect": False,
+                    "delay": False,
+                    "scenario storm": False,
+                    "scenario late": False,
+                }
             )
         )
         ControlApi(url_of(board)).switch_on({"type": "delay"})
         await until(
-            lambda: controls.states == {"disconnect": False, "delay": True, "scenario storm": False}
+            lambda: (
+                controls.states
+                == {
+                    "disconnect": False,
+                    "delay": True,
+                    "scenario storm": False,
+                    "scenario late": False,
+                }
+            )
         )
     finally:
         controls.close()
