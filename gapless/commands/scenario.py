@@ -192,13 +192,16 @@ def _print_chart(result: RehearsalResult) -> None:
     """Print what happened over time, as wide as the terminal."""
     from gapless.rehearsal.chart import chart  # noqa: PLC0415 - not needed for --help
     from gapless.rehearsal.summary import story  # noqa: PLC0415 - likewise
+    from tui.screen.terminal import is_ascii_only  # noqa: PLC0415 - likewise
 
     if result.course is None:
         return
     columns = shutil.get_terminal_size().columns
-    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    ascii_only = is_ascii_only()
     *lines, legend = chart(result.course, result.reactions, columns, ascii_only=ascii_only)
-    for line in (*lines, *textwrap.wrap(legend, columns), *story(result), ""):
+    for text in (legend, *story(result)):
+        lines += textwrap.wrap(text, columns)
+    for line in (*lines, ""):
         click.echo(line)
 
 

@@ -45,6 +45,11 @@ LEGEND: Final = (
 _ASCII: Final = str.maketrans("█░✓━▁▂▃▄▅▆▇·…", "#-v=..::||#;~")
 
 
+def in_ascii(text: str) -> str:
+    """The text with the signs of charts and verdicts in ASCII."""
+    return text.translate(_ASCII)
+
+
 def chart(
     course: Course, found: Sequence[Reaction], columns: int, *, ascii_only: bool = False
 ) -> list[str]:
@@ -74,7 +79,7 @@ def chart(
     lines.append(row("verified", lambda low, _: _verified_cell(course, low)))
     lines.append(row("lines", _volume_cell(course, step_ms)))
     lines += [_axis(course.ends_ms, step_ms, cells), LEGEND]
-    return [line.translate(_ASCII) if ascii_only else line for line in lines]
+    return [in_ascii(line) if ascii_only else line for line in lines]
 
 
 def _fault_cell(course: Course, lane: FaultLane, reaction: Reaction) -> Callable[[int, int], str]:

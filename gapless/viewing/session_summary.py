@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from common.text import replace_unprintable, table
-from gapless.rehearsal.chart import chart
+from gapless.rehearsal.chart import chart, in_ascii
 from gapless.rehearsal.course import (
     Course,
     fault_lanes,
@@ -66,7 +66,7 @@ def session_lines(
         newest = msgspec.structs.replace(course, faults=course.faults[-FAULTS_MAX:])
         *rows, legend = chart(newest, found[-FAULTS_MAX:], columns, ascii_only=ascii_only)
         lines += [*rows, *textwrap.wrap(legend, cells)]
-    return [replace_unprintable(line) for line in lines]
+    return [replace_unprintable(in_ascii(line) if ascii_only else line) for line in lines]
 
 
 def _totals(course: Course, found: Sequence[Reaction]) -> str:

@@ -431,9 +431,10 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
 async def _print_summary(controls: SimulatorControls, engine: Engine) -> None:
     """Print what was done in a demonstration, how the viewer took it, and the verdict."""
     columns = shutil.get_terminal_size().columns
-    ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+    from tui.screen.terminal import is_ascii_only  # noqa: PLC0415 - output needs no screen
+
     with suppress(GaplessError, OSError):  # a simulator that has ended is reported by the command
-        lines = await controls.summarise(engine, columns, ascii_only=ascii_only)
+        lines = await controls.summarise(engine, columns, ascii_only=is_ascii_only())
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
 

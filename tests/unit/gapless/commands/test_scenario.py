@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from gapless.rehearsal import play
 from gapless.rehearsal.result import RehearsalResult
 from simulator.scenarios.base import DAY_MS, Scenario, Step, in_order
 from simulator.scenarios.scripted import SCENARIOS
+from tests.support import rehearsals
 
 SCHEDULE = """
 import sys
@@ -271,3 +273,29 @@ def test_runs_that_nobody_reads_are_not_called_clean(
     done = CliRunner().invoke(command, arguments, standalone_mode=False)
     assert done.return_value == EXIT_FAILURE
     assert len(json.loads(report.read_text())) == 1
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("locale", "is_ascii"), [("C.UTF-8", False), ("C", True)])
+def test_the_chart_is_drawn_as_the_screen_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, locale: str, *, is_ascii: bool
+) -> None:
+    monkeypatch.setattr(
+        play, "play", lambda *_, **__: rehearsals.result(scenario="reconnect", seed=1)
+    )
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name, value in (("LC_ALL", locale), ("TERM", "xterm"), ("COLUMNS", "60")):
+        monkeypatch.setenv(name, value)
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdout", shown)
+    command.main(["run", "reconnect"], standalone_mode=False)
+    _, *lines, _ = shown.getvalue().splitlines()
+    assert len(lines) > 5
+    assert all(map(str.isascii, lines)) == is_ascii
+    assert max(map(len, lines)) <= 60, "sentences are wrapped as the chart is"

@@ -9,8 +9,9 @@ from tests.support.rehearsals import LOG, START_MS, record
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_a_session_is_summed_up(*, ascii_only: bool) -> None:
     course = session_course(LOG, record(), START_MS, START_MS + 182_000)
-    lines = session_lines(course, "PASS 886/889", 100, ascii_only=ascii_only)
-    assert lines[0] == "Session of 3 min 2 s: PASS 886/889"
+    lines = session_lines(course, "PASS 886/889 · 3 in flight", 100, ascii_only=ascii_only)
+    sign = ";" if ascii_only else "·"
+    assert lines[0] == f"Session of 3 min 2 s: PASS 886/889 {sign} 3 in flight"
     assert lines[1] == (
         "1 fault, 1 outage, 232 lines recovered, 2 repaired, 3 late; worst lag 12.0 s"
     )
