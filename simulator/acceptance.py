@@ -11,7 +11,7 @@ it is hidden depends on the seed and its content, not on when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -195,6 +195,14 @@ class Visibility:
     def may_hide(self, now_ms: int) -> bool:
         """Whether an event can be hidden at ``now_ms``; most of the time none is."""
         return any(one.hides_until_ms() > now_ms for one in self._regimes)
+
+    def delaying(
+        self, stream: str, timestamp: int, message: str, ingested_ms: int
+    ) -> Iterator[str]:
+        """The names of the regimes that delay the event."""
+        for one in self._regimes:
+            if one.visible_ms(stream, timestamp, message, ingested_ms) > ingested_ms:
+                yield one.name
 
     def visible_ms(self, stream: str, timestamp: int, message: str, ingested_ms: int) -> int:
         """When the event becomes visible: the latest moment that any regime gives, in ms."""

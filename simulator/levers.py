@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import CancelledError
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -43,6 +44,11 @@ from simulator.programs.cluster import Cluster
 from simulator.programs.forwarder import ForwarderProcess
 from simulator.programs.viewers import Viewers
 from simulator.workload.writer import Writer
+
+_T = TypeVar("_T")
+
+COUNTING_S: Final = 1.0
+"""Longest wait for the counts of the stand-in: a panel shows them, and they come again."""
 
 TIMEOUT_S: Final = 20.0
 """Longest that applying a harm may take; it takes milliseconds, except on a very busy machine."""
@@ -87,6 +93,8 @@ class Levers:
     def __init__(self, targets: Targets, loop: asyncio.AbstractEventLoop) -> None:
         self._targets = targets
         self._loop = loop
+        self._done: dict[str, int] = {}
+        """How much the harms affected that count it themselves, as they begin."""
 
     def begin(self, owner: str, harm: Harm) -> None:  # noqa: C901 - a case for each harm
         """Apply a harm under the name of its owner; it is in force when this returns.
@@ -95,24 +103,29 @@ class Levers:
             NoTargetError: no viewer is registered to be killed.
             SimulatorError: it can't be applied here, or not in time.
         """
+        targets = self._targets
+        # As often as it is done, where nothing else can be counted.
+        self._done[owner] = 1
         match harm:
             case CutCable(share, seed):
                 self._await("the cable", self._targets.cable.pull(owner, share, seed))
             case StrainCable(strain, share, seed):
                 self._await("the cable", self._targets.cable.strain(owner, strain, share, seed))
             case CloseWebSockets(code, share, seed):
-                self._await("the cable", self._targets.cable.close_with(code, share, seed))
+                closing = targets.cable.close_with(code, share, seed)
+                self._done[owner] = self._await("the cable", closing)
             case GatherCrowd(clients):
                 self._await("the crowd", self._targets.crowds.gather(owner, clients))
             case EngageLever():
                 self._engage(harm)
             case WriteEvents(calls):
                 for compose in calls:
-                    self._targets.writer.submit(compose)
+                    targets.writer.submit(compose)
+                self._done[owner] = len(calls)
             case CrashForwarder() | FillDisk():
                 self._await("the forwarder", self._harm_forwarder(owner, harm))
             case KillViewers(share, seed):
-                self._targets.viewers.kill(share, seed)
+                self._done[owner] = targets.viewers.kill(share, seed)
             case SetClock(offset_ms):
                 if self._targets.clock is None:
                     msg = "the forwarder's clock can't be set here: start with 'gapless simulate'"
@@ -121,8 +134,33 @@ class Levers:
             case _:
                 self._await("the cluster", self._harm_cluster(owner, harm))
 
-    def end(self, owner: str, harm: Harm, ending: Ending) -> None:
-        """Undo the owner's harm, as far as it can be undone; it is undone when this returns.
+    def affected(self, harms: Mapping[str, Harm]) -> dict[str, int]:
+        """How much the harms in force have affected until now, by their owners.
+
+        Those of the stand-in are left out where it does not answer at once.
+        """
+        found: dict[str, int] = {}
+        if any(isinstance(harm, EngageLever) for harm in harms.values()):
+            with contextlib.suppress(GaplessError):
+                found = self._lever_counts()
+        for owner, harm in harms.items():
+            if not isinstance(harm, EngageLever):
+                found[owner] = self._own_count(owner, harm)
+        return {owner: found[owner] for owner in harms if owner in found}
+
+    def _own_count(self, owner: str, harm: Harm) -> int:
+        match harm:
+            case CutCable() | StrainCable():
+                return self._targets.cable.affected(owner)
+            case GatherCrowd():
+                return self._targets.crowds.affected(owner)
+            case _:
+                return self._done.get(owner, 0)
+
+    def end(self, owner: str, harm: Harm, ending: Ending) -> int:
+        """Undo the owner's harm, as far as it can be undone, and return how much it affected.
+
+        It is undone when this returns.
 
         A kill of the forwarder that is still to come is called off where the harm is healed, and
         done at once where its time is over: that time may pass faster on a busy machine.
@@ -130,15 +168,19 @@ class Levers:
         Raises:
             SimulatorError: it can't be undone, or not in time.
         """
+        done = self._done.get(owner, 0)
         match harm:
             case CutCable():
                 self._await("the cable", self._targets.cable.plug(owner))
+                done = self._targets.cable.take_affected(owner)
             case StrainCable():
                 self._await("the cable", self._targets.cable.ease(owner))
+                done = self._targets.cable.take_affected(owner)
             case GatherCrowd():
                 self._await("the crowd", self._targets.crowds.disperse(owner))
+                done = self._targets.crowds.take_affected(owner)
             case EngageLever():
-                self._release(owner)
+                done = self._release(owner)
             case CrashForwarder() | FillDisk():
                 self._await("the forwarder", self._heal_forwarder(owner, harm, ending))
             case SetClock():
@@ -148,6 +190,8 @@ class Levers:
                 pass
             case _:
                 self._await("the cluster", self._heal_cluster(owner, harm, ending))
+        self._done.pop(owner, None)
+        return done
 
     async def _harm_forwarder(self, owner: str, harm: CrashForwarder | FillDisk) -> None:
         forwarder = self._targets.forwarder
@@ -212,8 +256,8 @@ class Levers:
             case SetEngineBack():
                 await cluster.set_engine_back(owner, is_called_off=ending == "healed")
 
-    def _await(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in the event loop, and wait until it is done.
+    def _await(self, what: str, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine in the event loop, wait until it is done, and return its result.
 
         Raises:
             SimulatorError: it failed, or not in time.
@@ -225,7 +269,7 @@ class Levers:
             msg = f"{what} can't be switched any more: the simulation is over"
             raise SimulatorError(msg) from error
         try:
-            future.result(TIMEOUT_S)
+            return future.result(TIMEOUT_S)
         except (TimeoutError, OSError, CancelledError) as error:
             future.cancel()
             msg = f"{what} could not be switched: {str(error) or 'it took too long'}"
@@ -235,27 +279,35 @@ class Levers:
         if self._targets.stand_in.mode == "moto":
             msg = "unpatched moto can't be broken; start with --cloudwatch faithful"
             raise SimulatorError(msg)
-        engaged_ms = self._ask_stand_in("POST", msgspec.to_builtins(harm.order))
+        engaged_ms: int = self._ask_stand_in("POST", msgspec.to_builtins(harm.order))["now_ms"]
         harm.note(self._targets.ledger, harm.order, engaged_ms, wall_clock_ms())
 
-    def _release(self, owner: str) -> None:
-        if self._targets.stand_in.mode != "moto":  # there no lever was ever engaged
-            released_ms = self._ask_stand_in("DELETE", {"name": owner})
-            self._targets.ledger.note_healing(owner, released_ms, wall_clock_ms())
+    def _release(self, owner: str) -> int:
+        """Release a lever; return how much it affected."""
+        if self._targets.stand_in.mode == "moto":  # there no lever was ever engaged
+            return 0
+        answer = self._ask_stand_in("DELETE", {"name": owner})
+        self._targets.ledger.note_healing(owner, answer["now_ms"], wall_clock_ms())
+        affected: int = answer["affected"]
+        return affected
 
-    def _ask_stand_in(self, method: str, body: Mapping[str, Any]) -> int:
-        """Engage or release a lever in the stand-in; when it was switched, in ms by its clock."""
+    def _lever_counts(self) -> dict[str, int]:
+        """How much each lever that is engaged has affected."""
+        answer = request(self._targets.stand_in.url + LEVERS_PATH, timeout_s=COUNTING_S)
+        return {one["name"]: one["affected"] for one in answer}
+
+    def _ask_stand_in(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Engage or release a lever in the stand-in; its answer says when, in ms by its clock."""
         url = self._targets.stand_in.url + LEVERS_PATH
         try:
-            answer = request(url, method=method, body=body, timeout_s=TIMEOUT_S)
+            answer: dict[str, Any] = request(url, method=method, body=body, timeout_s=TIMEOUT_S)
         except HttpStatusError as error:
             msg = f"the CloudWatch stand-in refused: {error.detail}"
             raise SimulatorError(msg) from error
         except GaplessError as error:
             msg = f"the CloudWatch stand-in did not answer: {error}"
             raise SimulatorError(msg) from error
-        now_ms: int = answer["now_ms"]
-        return now_ms
+        return answer
 
     def _set_clock(self, clock: SkewedClock, owner: str, offset_ms: int) -> None:
         after_ms = wall_clock_ms()

@@ -275,7 +275,13 @@ class Simulator:
             ledger=self._ledger,
         )
         levers = Levers(targets, asyncio.get_running_loop())
-        board = Board(levers.begin, levers.end, self._config.seed, announce=self._changes.announce)
+        board = Board(
+            levers.begin,
+            levers.end,
+            self._config.seed,
+            announce=self._changes.announce,
+            affected=levers.affected,
+        )
         board.start()
         stack.push_async_callback(asyncio.to_thread, board.close)
         conductor = Conductor(board, writer.pause, writer.resume, self._changes.announce)

@@ -99,10 +99,17 @@ def record_command(*, file: Path, control: str | None) -> None:
         raise UsageError(msg)
     check_writable(file, "scenario")
     name = re.sub(r"[^\w.-]+", "-", file.stem, flags=re.ASCII) or "recorded"
-    scenario = scenario_of_log(control_api(control).fault_log(), name)
+    log = control_api(control).fault_log()
+    scenario = scenario_of_log(log, name)
     text = write_script(scenario)
     read_script(text, f"{file} (not written)")  # a recording of days is too long for a scenario
     _write(file, text, "scenario")
+    if dropped := log.get("dropped", 0):
+        click.echo(
+            f"gapless: the fault log of the simulator keeps its newest {len(log['entries']):,} "
+            f"entries, and {dropped:,} older ones are missing: the scenario begins after them",
+            err=True,
+        )
     click.echo(f"{scenario.doc} Run it with: gapless scenario run {shlex.quote(str(file))}")
 
 

@@ -38,6 +38,7 @@ class FaultLane(msgspec.Struct):
         attributes: Those that were given.
         toxicity: The share that it affects; None: the default of its type.
         spans: One for each turn; an instant has no length.
+        affected: How much the turns that ended affected; None: none of them ended.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FaultLane(msgspec.Struct):
     attributes: dict[str, int] = {}
     toxicity: float | None = None
     spans: list[Span] = []
+    affected: int | None = None
 
     @property
     def began_ms(self) -> int:
@@ -237,6 +239,8 @@ def fault_lanes(log: Mapping[str, Any], started_ms: int) -> list[FaultLane]:
         elif one["event"] == "ended" and name in newest and newest[name].spans[-1].to_ms is None:
             span = newest[name].spans.pop()
             newest[name].spans.append(Span(span.from_ms, at_ms))
+            if (affected := one.get("affected")) is not None:
+                newest[name].affected = (newest[name].affected or 0) + affected
     return sorted(lanes, key=lambda one: one.began_ms)
 
 

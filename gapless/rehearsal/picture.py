@@ -40,10 +40,10 @@ from gapless.rehearsal.summary import (
 
 NOT_CONNECTED: Final = "not connected yet"
 
-WIDTH: Final = 1_280
+WIDTH: Final = 1_360
 LEFT: Final = 236
 """Room for the lanes' names."""
-RIGHT: Final = 324
+RIGHT: Final = 404
 """Room for the figures of each fault."""
 LANE: Final = 30
 CHART: Final = 76
@@ -306,9 +306,10 @@ def _says_marks(canvas: _Canvas, course: Course) -> None:
 
 
 _FIGURES: Final = (
-    ("first sign", "after its start", 74),
-    ("connected", "after its end", 180),
-    ("verified", "after its end", 266),
+    ("affected", "while it was on", 62),
+    ("first sign", "after its start", 162),
+    ("connected", "after its end", 264),
+    ("verified", "after its end", 350),
 )
 """Titles of the figures at the right of the faults' lanes, in two lines, and where they stand."""
 
@@ -351,15 +352,24 @@ def _fault_lane(canvas: _Canvas, course: Course, lane: FaultLane, reaction: Reac
 
 
 def _figures(canvas: _Canvas, reaction: Reaction, middle: float) -> None:
-    """What the viewer did about a fault, in figures; below the first one, what the sign was."""
-    middle_x = [WIDTH - RIGHT + x for _, _, x in _FIGURES]
+    """What a fault did, and the viewer about it, in figures; below some of them, of what."""
+    affected = ("unknown", MUTED)
+    if reaction.affected is not None:
+        affected = (f"{reaction.affected:,}", INK) if reaction.affected else ("nothing", MUTED)
     seen = _figure(reaction.detected_ms, INK, "none")
     back = _figure(reaction.reconnected_ms, INK, "never") if reaction.was_cut else NOT_CUT
     verified = _figure(reaction.verified_ms, GOOD, "never")
-    for x, (text, colour) in zip(middle_x, (seen, back, verified), strict=True):
-        y = middle - 1 if reaction.sign and x == middle_x[0] else middle + 4
-        canvas.text(x, y, text, colour, 12, _MIDDLE + (_BOLD if colour in (BAD, GOOD) else ""))
-    canvas.text(middle_x[0], middle + 11, reaction.sign, MUTED, 10, _MIDDLE)
+    figures = (
+        (*affected, reaction.counts if reaction.affected else ""),
+        (*seen, reaction.sign),
+        (*back, ""),
+        (*verified, ""),
+    )
+    for (_, _, x), (text, colour, note) in zip(_FIGURES, figures, strict=True):
+        extra = _MIDDLE + (_BOLD if colour in (BAD, GOOD) else "")
+        canvas.text(WIDTH - RIGHT + x, middle + (-1 if note else 4), text, colour, 12, extra)
+        if note:
+            canvas.text(WIDTH - RIGHT + x, middle + 11, note, MUTED, 10, _MIDDLE)
 
 
 NOT_CUT: Final = ("not cut", MUTED)

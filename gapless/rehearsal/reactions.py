@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gapless.rehearsal.course import CONNECTED, Course, FaultLane, StateChange
-from simulator.faults.board import family_of
+from simulator.faults.board import FAULTS, family_of
 from simulator.scenarios.base import CLOUDWATCH_STATES, CONNECTION_STATES, Expectations
 
 CUTTING: Final = frozenset({"network", "programs", "cluster"})
@@ -33,6 +33,8 @@ class Reaction(msgspec.Struct, kw_only=True):
         began_ms: When it was first on, from the scenario's start.
         ended_ms: When it was last off; None: never.
         turns: How often it was on.
+        affected: How much it affected; None: unknown.
+        counts: What that counts; ``times``: only how often it was done.
         detected_ms: From its beginning to the first sign on screen; None: the viewer had nothing to
             show.
         sign: What that was.
@@ -53,6 +55,8 @@ class Reaction(msgspec.Struct, kw_only=True):
     attributes: dict[str, int] = {}
     toxicity: float | None = None
     turns: int = 1
+    affected: int | None = None
+    counts: str = ""
     detected_ms: int | None = None
     sign: str = ""
     was_cut: bool = False
@@ -122,6 +126,8 @@ def _reaction(course: Course, lane: FaultLane) -> Reaction:
         attributes=lane.attributes,
         toxicity=lane.toxicity,
         turns=len(lane.spans),
+        affected=lane.affected,
+        counts=FAULTS[lane.type].counts if lane.type in FAULTS else "",
         verified_ms=None if verified_ms is None else verified_ms - ended_ms,
     )
     signs = _signs(course, family, lane.began_ms, until_ms)

@@ -163,7 +163,7 @@ _STYLE: Final = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--page:#0d1117;--soft:#161b22;--line:#30363d}
 :root{--muted:#9198a1;--good:#3fb98f;--bad:#ff7b72;--link:#58a6ff}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
-body{overflow-wrap:anywhere;max-width:1280px;margin:2em auto;padding:0 1em}
+body{overflow-wrap:anywhere;max-width:1360px;margin:2em auto;padding:0 1em}
 svg{max-width:100%;height:auto;border:1px solid var(--line);border-radius:6px;background:#fff}
 .wide{overflow-x:auto}.wide table{overflow-wrap:break-word}
 table{border-collapse:collapse;margin:1em 0;font-size:13px}
@@ -180,7 +180,7 @@ svg,tr{break-inside:avoid}section+section{break-before:page}body{margin:0;max-wi
 
 _NUMBER: Final = ' class="n"'
 _NUMBERS: Final = frozenset(
-    {"on from", "until", "detected", "reconnected", "verified again"}
+    {"on from", "until", "affected", "detected", "reconnected", "verified again"}
     | {"recovered", "repaired", "late", "worst lag"}
 )
 

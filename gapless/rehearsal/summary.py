@@ -14,6 +14,9 @@ from wire.limits import UPSTREAM_SHOWN_MS
 NONE: Final = "-"
 """Stands where there is no figure."""
 
+IDLE_MAX: Final = 5
+"""Names of faults that affected nothing in a sentence; the table has all of them."""
+
 HELD: Final = ("delayed", "throttled")
 """States of CloudWatch that are shown for a while after their last sign."""
 
@@ -22,6 +25,7 @@ COLUMNS: Final = (
     "attributes",
     "on from",
     "until",
+    "affected",
     "detected",
     "first sign",
     "reconnected",
@@ -35,11 +39,13 @@ COLUMNS: Final = (
 """Of the table: times from the start, then from the fault's beginning or end, then lines."""
 
 COLUMNS_EXPLAINED: Final = (
-    "on from, until: from the scenario's start. detected: from the fault's beginning to the first "
-    "sign on screen; a fault that leaves nothing to show has none. reconnected, verified again: "
-    "from the fault's end until lines could be received, and until everything up to that end was "
-    "verified. recovered, repaired, late: lines that came after an outage, that only a scan found, "
-    "that belong to a time already verified. Where faults overlap, a figure may be another one's."
+    "on from, until: from the scenario's start. affected: what the fault did while it was on; "
+    "times: how often, where nothing else can be counted. detected: from the fault's beginning to "
+    "the first sign on screen; a fault that leaves nothing to show has none. reconnected, "
+    "verified again: from the fault's end until lines could be received, and until everything up "
+    "to that end was verified. recovered, repaired, late: lines that came after an outage, that "
+    "only a scan found, that belong to a time already verified. Where faults overlap, a figure "
+    "may be another one's."
 )
 
 
@@ -79,6 +85,10 @@ def story(one: RehearsalResult) -> list[str]:
             f"{len(found)} faults began between {seconds(found[0].began_ms)} and {seconds(last)}; "
             f"{len(seen)} of them left a sign on screen{within}."
         )
+        idle = [one.name for one in found if one.affected == 0]
+        if idle:
+            more = f" and {len(idle) - IDLE_MAX} more" if len(idle) > IDLE_MAX else ""
+            sentences.append(f"Nothing was affected by {', '.join(idle[:IDLE_MAX])}{more}.")
     verified_ms, whole_ms = verified_again_ms(course, course.healed_ms), complete_ms(course)
     if verified_ms is None or whole_ms is None:
         sentences.append(_unverified(one, course))
@@ -144,6 +154,7 @@ def table_rows(found: Sequence[Reaction]) -> list[tuple[str, ...]]:
             " ".join(_values(one)) or NONE,
             seconds(one.began_ms),
             seconds(one.ended_ms),
+            NONE if one.affected is None else f"{one.counts}: {one.affected:,}",
             seconds(one.detected_ms),
             one.sign or NONE,
             seconds(one.reconnected_ms) if one.was_cut else NONE,

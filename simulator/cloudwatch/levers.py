@@ -7,7 +7,8 @@ let that call pass unless the fault is about it.
 Levers are switched over HTTP on the stand-in's own port, at ``/simulator/levers``: ``GET`` lists
 the engaged ones in order, ``POST`` engages one by a ``LeverOrder`` and replaces its namesake,
 ``DELETE`` releases the one of a ``{"name"}``. The answer ``{"now_ms": N}`` says when, by this
-process's clock. Calls pass the levers in the order in which these were engaged.
+process's clock; ``affected``, in the list and in the answer to ``DELETE``, is how much a lever has
+affected. Calls pass the levers in the order in which these were engaged.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class Answer(msgspec.Struct):
         content_length: The Content-Length header, where it differs from the body's length: the
             connection is closed after the body, so that the caller sees it cut.
         is_dropped: Whether the connection is reset instead of answered.
+        held_ms: How long levers have kept it back.
     """
 
     status: int
@@ -106,6 +108,7 @@ class Answer(msgspec.Struct):
     content_type: str = "application/x-amz-json-1.1"
     content_length: int | None = None
     is_dropped: bool = False
+    held_ms: float = 0.0
 
 
 def refusal(code: str, message: str, status: int = 400) -> Answer:
@@ -148,7 +151,13 @@ class Lever:
     """A lever without effect, to be subclassed.
 
     Methods other than ``engage`` and ``release`` may be called from several threads at once.
+
+    The rack counts what a lever affects: calls that it answers otherwise or late, events that it
+    hides, batches that it changes. A lever that acts in another way counts that itself.
     """
+
+    counts = "times"
+    """What ``affected`` counts, as a plural."""
 
     def __init__(self, order: LeverOrder) -> None:
         """Take an order whose attributes the fault has checked."""
@@ -159,6 +168,23 @@ class Lever:
         self.seed = order.seed
         self._rng = Random(order.seed)  # noqa: S311 - a simulation
         self._drawing = threading.Lock()
+        self._counting = threading.Lock()
+        self._affected = 0
+        self._hidden: set[str] = set()
+
+    @property
+    def affected(self) -> int:
+        """How much it has affected so far."""
+        return self._affected + len(self._hidden)
+
+    def affect(self, count: int = 1) -> None:
+        """Count what it has affected."""
+        with self._counting:
+            self._affected += count
+
+    def affect_event(self, name: str) -> None:
+        """Count an event that it hides, once however often it is read."""
+        self._hidden.add(name)
 
     def draw_hit(self) -> bool:
         """Draw whether the next call, event or batch is hit, by ``toxicity``."""
@@ -245,22 +271,30 @@ class Rack:
             self._set_engaged((*self._engaged, lever))
         return now_ms
 
-    def release(self, name: str) -> int:
-        """Release the lever of that name, if there is one, and return the moment in ms."""
+    def release(self, name: str) -> tuple[int, int]:
+        """Release the lever of that name, if any; return the moment in ms, and what it affected."""
         with self._logs.lock:
             now_ms = self._now_ms()
-            self._remove(name, now_ms)
-        return now_ms
+            released = self._remove(name, now_ms)
+        return now_ms, 0 if released is None else released.affected
 
     def orders(self) -> list[LeverOrder]:
         """The orders of the engaged levers."""
         return [lever.order for lever in self._engaged]
 
+    def describe(self) -> list[dict[str, Any]]:
+        """The orders of the engaged levers, and how much each has affected."""
+        return [
+            {**msgspec.to_builtins(lever.order), "affected": lever.affected}
+            for lever in self._engaged
+        ]
+
     def call(self, call: Call, last: Next) -> Answer:
         """Answer a call through every lever; ``last`` asks CloudWatch itself."""
         then = last
         for lever in reversed(self._engaged):
-            then = partial(lever.call, then=then)
+            if type(lever).call is not Lever.call:
+                then = partial(_call_through, lever, then)
         return then(call)
 
     @property
@@ -270,7 +304,10 @@ class Rack:
 
     def hides(self, event: StoredEvent, now_ms: int) -> bool:
         """Whether any lever hides the event from a read at ``now_ms``."""
-        return any(lever.hides(event, now_ms) for lever in self._hiding)
+        hiding = [lever for lever in self._hiding if lever.hides(event, now_ms)]
+        for lever in hiding:
+            lever.affect_event(event.id)
+        return bool(hiding)
 
     @property
     def may_change(self) -> bool:
@@ -280,42 +317,62 @@ class Rack:
     def returned(self, events: list[StoredEvent]) -> list[StoredEvent]:
         """The events that a read returns in place of these."""
         for lever in self._changing:
-            events = lever.returned(events)
+            before, events = events, lever.returned(events)
+            lever.affect(events != before)
         return events
 
     def deliver(self, batches: list[Batch]) -> list[Batch]:
         """The batches that subscription filters send in place of these."""
         for lever in self._engaged:
-            batches = lever.deliver(batches)
+            before, batches = batches, lever.deliver(batches)
+            known, kept = set(map(id, before)), set(map(id, batches))
+            # One that is late stands for a batch that is left out; one sent twice for none.
+            lever.affect(max(len(known - kept), len(kept - known)))
         return batches
 
     def respond(self, method: str, body: bytes) -> Answer:
         """Answer a request to ``/simulator/levers``."""
         try:
             if method == "GET":
-                return _json(200, msgspec.to_builtins(self.orders()))
+                return _json(200, self.describe())
             if method == "POST":
                 return _json(
                     200, {"now_ms": self.engage(msgspec.json.decode(body, type=LeverOrder))}
                 )
             if method == "DELETE":
-                return _json(
-                    200, {"now_ms": self.release(msgspec.json.decode(body, type=_Release).name)}
-                )
+                now_ms, affected = self.release(msgspec.json.decode(body, type=_Release).name)
+                return _json(200, {"now_ms": now_ms, "affected": affected})
         except (msgspec.DecodeError, UnicodeDecodeError, SimulatorError) as error:
             return _json(400, {"error": str(error)})
         return _json(405, {"error": "GET, POST or DELETE"})
 
-    def _remove(self, name: str, now_ms: int) -> None:
-        for lever in self._engaged:
-            if lever.name == name:
-                self._set_engaged(tuple(one for one in self._engaged if one is not lever))
-                lever.release(self._logs, now_ms)
+    def _remove(self, name: str, now_ms: int) -> Lever | None:
+        lever = next((one for one in self._engaged if one.name == name), None)
+        if lever is not None:
+            self._set_engaged(tuple(one for one in self._engaged if one is not lever))
+            lever.release(self._logs, now_ms)
+        return lever
 
     def _set_engaged(self, levers: tuple[Lever, ...]) -> None:
         self._engaged = levers
         self._hiding = tuple(one for one in levers if type(one).hides is not Lever.hides)
         self._changing = tuple(one for one in levers if type(one).returned is not Lever.returned)
+
+
+def _call_through(lever: Lever, then: Next, call: Call) -> Answer:
+    """Pass a call through a lever, and count it if the lever made a difference."""
+    passed: list[Answer] = []
+    events_max = call.events_max
+
+    def note(call: Call) -> Answer:
+        answer = then(call)
+        # A copy: levers change the answer itself.
+        passed.append(msgspec.structs.replace(answer))
+        return answer
+
+    answer = lever.call(call, note)
+    lever.affect(passed != [answer] or call.events_max != events_max)
+    return answer
 
 
 def _json(status: int, answer: object) -> Answer:

@@ -358,6 +358,7 @@ class Logs:
         self._ingested_ms = 0
         # (visible_ms, key, event, store): the key settles ties.
         self._hidden: list[tuple[int, int, Event, GroupStore]] = []
+        self._withheld: dict[str, Callable[[], None]] = {}
 
     def put(self, store: GroupStore, stream: str, events: Sequence[tuple[int, str]]) -> list[Event]:
         """Store (timestamp, message) pairs in an existing log stream; returns the stored events."""
@@ -388,19 +389,21 @@ class Logs:
             for store, events in seen.values():
                 store.insert(events)
 
-    def impose(self, regime: Regime) -> None:
-        """Delay the visibility of events ingested under ``regime``.
+    def impose(self, regime: Regime, withheld: Callable[[], None] = lambda: None) -> None:
+        """Delay the visibility of events ingested under ``regime``; ``withheld`` counts each.
 
         Raises:
             SimulatorError: Too many regimes.
         """
         with self.lock:
             self.visibility.impose(regime)
+            self._withheld[regime.name] = withheld
 
     def heal(self, name: str, now_ms: int) -> None:
         """End the regimes of that name and show what they hide."""
         with self.lock:
             self.visibility.heal(name, now_ms)
+            self._withheld.pop(name, None)
             self._hidden = [
                 (self._visible_ms(event), key, event, store)
                 for _, key, event, store in self._hidden
@@ -414,10 +417,16 @@ class Logs:
             visible_ms = self._visible_ms(event)
             if visible_ms > event[1]:
                 heapq.heappush(self._hidden, (visible_ms, event[0], event, store))
+                for name in self.visibility.delaying(*self._content(event)):
+                    self._withheld.get(name, lambda: None)()
             else:
                 seen.append(event)
         return seen
 
     def _visible_ms(self, event: Event) -> int:
+        return self.visibility.visible_ms(*self._content(event))
+
+    @staticmethod
+    def _content(event: Event) -> tuple[str, int, str, int]:
         key, ingested_ms, stream, message = event
-        return self.visibility.visible_ms(stream, key >> KEY_BITS, message, ingested_ms)
+        return stream, key >> KEY_BITS, message, ingested_ms

@@ -285,6 +285,7 @@ class FaultType(NamedTuple):
         toxicity: The share (0..1) that it hits by default.
         contradiction: Says how attributes contradict each other; None where they do not.
         lever: What does the harm inside the CloudWatch stand-in; None for other faults.
+        affects: What is counted that a fault without a lever affects, as a plural.
     """
 
     type: str
@@ -295,6 +296,12 @@ class FaultType(NamedTuple):
     toxicity: float = 1.0
     contradiction: Callable[[Values], str | None] = lambda _: None
     lever: _LeverType | None = None
+    affects: str = "times"
+
+    @property
+    def counts(self) -> str:
+        """What is counted that it affects; ``times``: only how often it was done."""
+        return self.affects if self.lever is None else self.lever.counts
 
     def describe(self) -> dict[str, Any]:
         """The fault type as the control API shows it."""
@@ -302,5 +309,6 @@ class FaultType(NamedTuple):
             "type": self.type,
             "meaning": self.meaning,
             "toxicity": self.toxicity,
+            "counts": self.counts,
             "attributes": [one.describe() for one in self.attributes],
         }

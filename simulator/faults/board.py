@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -112,6 +112,8 @@ class _Switch:
         self.cycle = cycle
         """When the harm is in force, by the fault itself or its repetition."""
         self.ends_after_ms = 0 if schedule.every_ms else schedule.for_ms
+        self.affected = 0
+        """How much the turns that are over have affected."""
         self.turn = -1
         self.harm: Harm | None = None
         """The harm that was begun last; None where the draw spared this turn."""
@@ -123,7 +125,8 @@ class _Switch:
         """Whether it is still here only because its harm could not be undone yet."""
         self.is_stuck = False
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, affected: int = 0) -> dict[str, Any]:
+        """The fault as the control API shows it; this turn has affected that much until now."""
         return {
             "name": self.fault.name,
             "type": self.fault.kind.type,
@@ -133,6 +136,7 @@ class _Switch:
             "on": self.is_on,
             "since_ms": self.since_ms if self.is_on else None,
             "turns": self.turn + 1,
+            "affected": self.affected + affected,
         }
 
 
@@ -147,25 +151,28 @@ class Board:
     def __init__(
         self,
         begin: Callable[[str, Harm], None],
-        end: Callable[[str, Harm, Ending], None],
+        end: Callable[[str, Harm, Ending], int],
         seed: int,
         clock_ms: Callable[[], int] = monotonic_ms,
         announce: Callable[[], None] = lambda: None,
         log: FaultLog | None = None,
+        affected: Callable[[Mapping[str, Harm]], Mapping[str, int]] = lambda _: {},
     ) -> None:
         """Switch nothing before ``start``.
 
         Args:
             begin: Applies a harm under the name of its fault; raises SimulatorError.
-            end: Undoes it; raises SimulatorError.
+            end: Undoes it, and returns how much it affected; raises SimulatorError.
             seed: The seed of each fault follows from this one and the fault's name.
             clock_ms: A clock that never jumps.
             announce: Called, from any thread, after a fault was switched.
             log: Keeps what is switched; None: one of the board's own.
+            affected: Returns how much the harms in force have affected until now, by their names.
         """
         self.log = FaultLog() if log is None else log
         self._begin = begin
         self._end = end
+        self._affected = affected
         self._seed = seed
         self._clock_ms = clock_ms
         self._announce = announce
@@ -264,11 +271,17 @@ class Board:
             NotFoundError: none of that name is on or scheduled.
         """
         with self._changed:
-            return self._find(name).describe()
+            switch = self._find(name)
+        return self._describe([switch])[0]
 
     def describe_all(self) -> list[dict[str, Any]]:
         """Every fault that is on or scheduled; never waits for a fault that is being switched."""
-        return [switch.describe() for switch in tuple(self._switches.values())]
+        return self._describe(tuple(self._switches.values()))
+
+    def _describe(self, switches: Sequence[_Switch]) -> list[dict[str, Any]]:
+        harms = {one.fault.name: one.harm for one in switches if one.is_on and one.harm is not None}
+        now = self._affected(harms) if harms else {}
+        return [one.describe(now.get(one.fault.name, 0)) for one in switches]
 
     def step(self, now_ms: int) -> int | None:
         """Switch the faults that are due; ms until the next one is (None: none is scheduled)."""
@@ -347,8 +360,10 @@ class Board:
         """Undo a fault's harm, if it is in force."""
         if switch.is_on:
             if switch.harm is not None:
-                self._end(switch.fault.name, switch.harm, ending)
-                self.log.add("ended", switch.fault.name, switch.fault.kind.type)
+                affected = self._end(switch.fault.name, switch.harm, ending)
+                switch.affected += affected
+                name, kind = switch.fault.name, switch.fault.kind.type
+                self.log.add("ended", name, kind, affected=affected)
             switch.is_on = False
 
     def _give_up(self, switch: _Switch) -> None:

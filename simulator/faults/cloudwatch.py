@@ -68,6 +68,8 @@ def share_of_name(name: str) -> float:
 class CallLever(Lever):
     """Changes the answers to calls that look something up; calls that write pass unchanged."""
 
+    counts = "calls"
+
     def call(self, call: Call, then: Next) -> Answer:
         """Answer an AWS call, if it looks something up by ``answer``."""
         return self.answer(call, then) if call.action.startswith(_READS) else then(call)
@@ -116,7 +118,9 @@ class SlowResponseLever(CallLever):
         answer = then(call)
         if self.draw_hit():
             jitter_ms = self.attributes["jitter_ms"] * (2 * self.draw() - 1)
-            self._released.wait(max(0.0, self.attributes["delay_ms"] + jitter_ms) / 1_000)
+            held_ms = max(0.0, self.attributes["delay_ms"] + jitter_ms)
+            self._released.wait(held_ms / 1_000)
+            answer.held_ms += held_ms
         return answer
 
     def release(self, logs: Logs, now_ms: int) -> None:
@@ -207,6 +211,7 @@ class ExpireTokenLever(Lever):
         """Expire every page token issued until now, if the draw hits."""
         if self.draw_hit():
             logs.tokens.expire(now_ms)
+            self.affect()
 
 
 class TruncatedResponseLever(CallLever):
@@ -226,6 +231,8 @@ class TruncatedResponseLever(CallLever):
 
 class FlapLever(Lever):
     """Hides a share of the events, drawn afresh in each period."""
+
+    counts = "events"
 
     def hides(self, event: StoredEvent, now_ms: int) -> bool:
         """Whether the event is hidden; every read within one period says the same."""
@@ -295,6 +302,7 @@ class GroupMissingLever(CallLever):
 class AlterLever(Lever):
     """Returns masked texts of a share of the events that were there before it was engaged."""
 
+    counts = "calls"
     _alteration: Alteration
 
     def engage(self, logs: Logs, now_ms: int) -> None:
@@ -321,6 +329,7 @@ class ContradictionLever(Lever):
     still see that something is wrong. With ``alone`` it comes instead, if the event is older.
     """
 
+    counts = "calls"
     _known_ms = 0
 
     def engage(self, logs: Logs, now_ms: int) -> None:
@@ -356,9 +365,12 @@ class ContradictionLever(Lever):
 class VisibilityLever(Lever):
     """Delays the visibility of events that are ingested while it is engaged."""
 
+    counts = "events"
+
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Delay events that are ingested from the next millisecond on."""
-        logs.impose(_regime(self.name, self.attributes, self.toxicity, self.seed, now_ms))
+        regime = _regime(self.name, self.attributes, self.toxicity, self.seed, now_ms)
+        logs.impose(regime, self.affect)
 
     def release(self, logs: Logs, now_ms: int) -> None:
         """Show hidden events at once."""
@@ -375,6 +387,8 @@ def _regime(name: str, attributes: Values, toxicity: float, seed: int, now_ms: i
 class RetentionLever(Lever):
     """Sets the retention of all log groups, which removes older events at once."""
 
+    counts = "log groups"
+
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Keep events for ``days`` from now on."""
         # Imported in the stand-in's own process alone, where moto is.
@@ -384,10 +398,13 @@ class RetentionLever(Lever):
         for group in all_groups() if self.draw_hit() else ():
             group.set_retention_policy(self.attributes["days"])
             group.store.apply_retention(now_ms)
+            self.affect()
 
 
 class GroupRecreatedLever(Lever):
     """Recreates every log group."""
+
+    counts = "log groups"
 
     def engage(self, logs: Logs, now_ms: int) -> None:
         """Delete the log groups and create them again, with streams and subscription filters."""
@@ -397,6 +414,7 @@ class GroupRecreatedLever(Lever):
         del logs, now_ms
         for group in all_groups() if self.draw_hit() else ():
             recreate_group(group)
+            self.affect()
 
 
 def _note_delay(ledger: Ledger, order: LeverOrder, engaged_ms: int, _: int) -> None:

@@ -26,6 +26,8 @@ class FaultEntry(msgspec.Struct, frozen=True):
     type: str
     request: dict[str, Any] | None = None
     """The request of the control API, for ``requested`` alone."""
+    affected: int | None = None
+    """How much the turn affected, for ``ended`` alone; the fault's type says what is counted."""
 
 
 def _wall_ms() -> int:
@@ -38,6 +40,8 @@ class FaultLog:
     def __init__(self, now_ms: Callable[[], int] = _wall_ms) -> None:
         self._now_ms = now_ms
         self._entries: deque[FaultEntry] = deque(maxlen=ENTRIES_MAX)
+        self.dropped = 0
+        """How many older entries are no longer here."""
         self.started_ms = now_ms()
 
     @property
@@ -57,10 +61,12 @@ class FaultLog:
         request: dict[str, Any] | None = None,
         *,
         at_ms: int | None = None,
+        affected: int | None = None,
     ) -> FaultEntry:
         """Add an entry, of this moment unless ``at_ms`` is given, and return it."""
         at_ms = self._now_ms() if at_ms is None else at_ms
-        entry = FaultEntry(at_ms, event, name, kind, request)
+        entry = FaultEntry(at_ms, event, name, kind, request, affected)
+        self.dropped += len(self._entries) == ENTRIES_MAX
         self._entries.append(entry)
         return entry
 
@@ -75,6 +81,7 @@ class FaultLog:
         return {
             "started_ms": self.started_ms,
             "now_ms": self._now_ms(),
+            "dropped": self.dropped,
             # A copy first: another thread may add an entry meanwhile.
             "entries": [msgspec.to_builtins(one) for one in tuple(self._entries)],
         }

@@ -15,6 +15,8 @@ from simulator.faults.cloudwatch import engage, share_of_name
 class SubscriptionLever(Lever):
     """Changes the records of subscription filters that it hits; probes pass unchanged."""
 
+    counts = "records"
+
     def deliver(self, batches: list[Batch]) -> list[Batch]:
         """Replace the batches of events that are hit; other batches stay."""
         return [

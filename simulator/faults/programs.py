@@ -113,6 +113,7 @@ PROGRAMS: Final = (
         lambda fault, turn: KillViewers(fault.toxicity, fault.seed + turn),
         (EVERY_MS,),
         instant,
+        affects="viewers",
     ),
     FaultType(
         "clock_jump",

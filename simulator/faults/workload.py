@@ -253,6 +253,7 @@ WORKLOAD: Final = (
             Attribute("every_ms", 0, DAY_MS, "another burst after, 0 = once"),
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "identical_messages",
@@ -260,6 +261,7 @@ WORKLOAD: Final = (
         _write(_identical_messages),
         (Attribute("events", 100, 100_000, "equal events", minimum=1), EVERY_MS),
         instant,
+        affects="batches",
     ),
     FaultType(
         "blank_messages",
@@ -267,6 +269,7 @@ WORKLOAD: Final = (
         _write(_blank_messages),
         (Attribute("events", 20, 10_000, "blank events", minimum=1), EVERY_MS),
         instant,
+        affects="batches",
     ),
     FaultType(
         "late_events",
@@ -279,6 +282,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "future_events",
@@ -291,6 +295,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "out_of_order_batches",
@@ -306,6 +311,7 @@ WORKLOAD: Final = (
         ),
         instant,
         contradiction=_batches_contradiction,
+        affects="batches",
     ),
     FaultType(
         "burst",
@@ -317,6 +323,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "huge_event",
@@ -328,6 +335,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "hostile_lines",
@@ -339,6 +347,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "new_stream",
@@ -350,6 +359,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
     FaultType(
         "terminal_escapes",
@@ -357,6 +367,7 @@ WORKLOAD: Final = (
         _write(_terminal_escapes),
         (Attribute("rounds", 1, 1_000, "rounds of all the texts", minimum=1), EVERY_MS),
         instant,
+        affects="batches",
     ),
     FaultType(
         "last_words",
@@ -368,6 +379,7 @@ WORKLOAD: Final = (
             EVERY_MS,
         ),
         instant,
+        affects="batches",
     ),
 )
 """Every fault of the workload."""

@@ -11,6 +11,8 @@ import contextlib
 import itertools
 import socket
 import struct
+from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Final, NamedTuple
 
@@ -80,6 +82,7 @@ class Cable:
         self._pulls: dict[str, _Pull] = {}
         self._strains: dict[str, _Imposed] = {}
         self._open: dict[_Connection, None] = {}
+        self._affected: Counter[str] = Counter()
         self.connections = 0
 
     @property
@@ -123,6 +126,7 @@ class Cable:
         It lasts until ``ease(owner)`` and replaces the owner's earlier strain.
         """
         await self.ease(owner)
+        self._affected[owner] = 0
         imposed = _Imposed(strain, share, Random(seed))  # noqa: S311 - a simulation
         self._strains[owner] = imposed
         for connection in tuple(self._open):
@@ -134,12 +138,29 @@ class Cable:
         for connection in tuple(self._open):
             connection.remove_strain(owner)
 
-    async def close_with(self, code: int, share: float, seed: int) -> None:
-        """Send a close frame with ``code`` to a share of the viewers, then cut them off."""
+    def affected(self, owner: str) -> int:
+        """How much the owner's strain or pull has affected.
+
+        That is messages of a strain of messages, deliveries of one that slows them down, and else
+        connections. Attempts to connect while nothing listens reach no program that could count.
+        """
+        return self._affected.get(owner, 0)
+
+    def take_affected(self, owner: str) -> int:
+        """The same, of a strain or pull that is over; forgets it."""
+        return self._affected.pop(owner, 0)
+
+    def _affect(self, owner: str) -> None:
+        self._affected[owner] += 1
+
+    async def close_with(self, code: int, share: float, seed: int) -> int:
+        """Send a close frame with ``code`` to a share of the viewers, then cut them off.
+
+        Returns how many.
+        """
         rng = Random(seed)  # noqa: S311 - a simulation
-        for connection in tuple(self._open):
-            if rng.random() < share:
-                connection.close_with(code)
+        hit = [one for one in tuple(self._open) if rng.random() < share]
+        return sum(one.close_with(code) for one in hit)
 
     def _impose(self, owner: str, imposed: _Imposed, connection: _Connection) -> None:
         # Both are always drawn, so that a connection's fate depends only on seed and number.
@@ -159,11 +180,13 @@ class Cable:
         """Cut a share (0..1) of the present and future connections until ``plug(owner)``."""
         rng = Random(seed)  # noqa: S311 - a simulation
         self._pulls[owner] = _Pull(share, rng)
+        self._affected[owner] = 0
         if share >= 1:
             self._refuse()
         for connection in tuple(self._open):
             if rng.random() < share:
                 connection.reset()
+                self._affect(owner)
 
     async def plug(self, owner: str) -> None:
         """Let connections pass again, unless another owner has the cable unplugged."""
@@ -190,10 +213,13 @@ class Cable:
 
     def _is_cut(self) -> bool:
         # Every pull draws, so that the result of one seed does not depend on the others.
-        return any([pull.rng.random() < pull.share for pull in self._pulls.values()])  # noqa: C419
+        hit = [owner for owner, pull in self._pulls.items() if pull.rng.random() < pull.share]
+        for owner in hit:
+            self._affect(owner)
+        return bool(hit)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(reader, writer, self.connections)
+        connection = _Connection(reader, writer, self.connections, self._affect)
         self.connections += 1
         targets = self._targets
         if not targets or self._is_cut() or len(self._open) >= CONNECTIONS_MAX:
@@ -215,9 +241,14 @@ class _Connection:
     """A viewer's connection through the proxy: one socket to each side."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        number: int,
+        affect: Callable[[str], None],
     ) -> None:
         self._near = (reader, writer)
+        self._affect = affect
         self._writers = [writer]
         self._rng = Random(number)  # noqa: S311 - a simulation
         self._link = Gate()
@@ -238,9 +269,12 @@ class _Connection:
 
     def apply_strain(self, owner: str, strain: Strain, rng: Random) -> None:
         """Apply a strain from now on; it replaces the owner's earlier one."""
-        if isinstance(strain, Hold) and strain.both_ways:
-            self._link.hold(owner)
+        if isinstance(strain, Hold):
+            self._affect(owner)
+            if strain.both_ways:
+                self._link.hold(owner)
         elif isinstance(strain, BlockUpgrade) and self.is_websocket:
+            self._affect(owner)
             self.reset()  # as if a middlebox had just been inserted
         self._strains[owner] = (strain, rng)
         for direction in self._directions:
@@ -253,10 +287,12 @@ class _Connection:
         for direction in self._directions:
             direction.remove_strain(owner)
 
-    def close_with(self, code: int) -> None:
-        """Send the viewer a close frame and drop the forwarder; for WebSockets only."""
+    def close_with(self, code: int) -> bool:
+        """Send the viewer a close frame and drop the forwarder; False if it is no WebSocket."""
+        is_websocket = self.is_websocket
         for direction in self._directions:
             direction.close_with(code)
+        return is_websocket
 
     async def run(self, target: int) -> None:
         """Forward bytes in both directions until both ends have finished."""
@@ -271,8 +307,9 @@ class _Connection:
             _reset(far[1])  # unplugged meanwhile
             return
         far[1].write(begun)
-        up = Direction((self._near[0], far[1]), self._link, self._rng, self._cut, is_down=False)
-        down = Direction((far[0], self._near[1]), self._link, self._rng, self._cut, is_down=True)
+        shared = (self._link, self._rng, self._cut, self._affect)
+        up = Direction((self._near[0], far[1]), *shared, is_down=False)
+        down = Direction((far[0], self._near[1]), *shared, is_down=True)
         self._directions = (up, down)
         for owner, (strain, rng) in self._strains.items():
             up.apply_strain(owner, strain, rng)
@@ -314,19 +351,23 @@ class _Connection:
         """The request, read ahead if upgrades are blocked; None if it was a blocked upgrade."""
         begun = b""
         reader, writer = self._near
-        while self._blocks_upgrades() and HEAD_END not in begun and could_be_request(begun):
+        while self._upgrade_blockers() and HEAD_END not in begun and could_be_request(begun):
             data = await reader.read(CHUNK_BYTES)
             if not data:
                 break
             begun += data
-        if self._blocks_upgrades() and is_upgrade(begun):
+        if (owners := self._upgrade_blockers()) and is_upgrade(begun):
+            for owner in owners:
+                self._affect(owner)
             writer.write(_BAD_GATEWAY)
             await writer.drain()
             return None
         return begun
 
-    def _blocks_upgrades(self) -> bool:
-        return any(isinstance(strain, BlockUpgrade) for strain, _ in self._strains.values())
+    def _upgrade_blockers(self) -> list[str]:
+        """The owners of strains that block WebSocket upgrades."""
+        strains = self._strains.items()
+        return [owner for owner, (strain, _) in strains if isinstance(strain, BlockUpgrade)]
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

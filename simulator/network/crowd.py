@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
@@ -32,12 +33,14 @@ class Crowds:
         self._port = port
         self._request_target = f"/v1/tail?{urlencode({'group': group})}"
         self._crowds: dict[str, list[asyncio.Task[None]]] = {}
+        self._made: Counter[str] = Counter()
         self.connections = 0
 
     async def gather(self, owner: str, clients: int) -> None:
         """Connect ``clients`` clients, which replace the owner's earlier crowd."""
         await self.disperse(owner)
-        self._crowds[owner] = [asyncio.create_task(self._client()) for _ in range(clients)]
+        self._made[owner] = 0
+        self._crowds[owner] = [asyncio.create_task(self._client(owner)) for _ in range(clients)]
 
     async def disperse(self, owner: str) -> None:
         """End the owner's crowd; returns once its connections are closed."""
@@ -46,21 +49,29 @@ class Crowds:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def affected(self, owner: str) -> int:
+        """How many WebSockets the owner's crowd has opened."""
+        return self._made.get(owner, 0)
+
+    def take_affected(self, owner: str) -> int:
+        """The same, of a crowd that has ended; forgets it."""
+        return self._made.pop(owner, 0)
+
     async def stop(self) -> None:
         """End every crowd."""
         for owner in tuple(self._crowds):
             await self.disperse(owner)
 
-    async def _client(self) -> None:
+    async def _client(self, owner: str) -> None:
         while True:
             with contextlib.suppress(
                 OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
             ):
-                if await self._watch():
+                if await self._watch(owner):
                     continue
             await asyncio.sleep(PAUSE_S)
 
-    async def _watch(self) -> bool:
+    async def _watch(self, owner: str) -> bool:
         """Read until the connection ends; whether it became a WebSocket."""
         reader, writer = await asyncio.open_connection(HOST, self._port(), limit=HEAD_BYTES_MAX)
         try:
@@ -69,6 +80,7 @@ class Crowds:
             if _SWITCHING not in head.partition(b"\r\n")[0]:
                 return False
             self.connections += 1
+            self._made[owner] += 1
             while await reader.read(_CHUNK_BYTES):
                 pass
             return True

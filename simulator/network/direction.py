@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -71,6 +72,7 @@ class Direction:
         link: Gate,
         rng: Random,
         cut: Callable[[bool], None],
+        affect: Callable[[str], None],
         *,
         is_down: bool,
     ) -> None:
@@ -81,12 +83,14 @@ class Direction:
             link: Closed while nothing passes in either direction.
             rng: Draws the jitter.
             cut: Ends the connection, by a reset if called with True.
+            affect: Counts what the strain of an owner does.
             is_down: Whether this is the direction from the server to the viewer.
         """
         self._source, self._sink = ends
         self._link = link
         self._reading = Gate()
         self._cut = cut
+        self._affect = affect
         self.stream = ServerStream() if is_down else None
         self._toxics: dict[str, FrameToxic] = {}
         self._paces: dict[str, Latency | Bandwidth] = {}
@@ -110,7 +114,7 @@ class Direction:
         elif self.stream is None:
             return
         elif isinstance(strain, FrameStrain):
-            self._toxics[owner] = FrameToxic(strain, rng)
+            self._toxics[owner] = FrameToxic(strain, rng, partial(self._affect, owner))
         elif isinstance(strain, Limit):
             self._limits[owner] = (strain.after_bytes, strain.resets)
         elif isinstance(strain, Hold) and not strain.both_ways:
@@ -211,6 +215,8 @@ class Direction:
         if not self._paces and not self._queue:
             self._write(data)
             return
+        for owner in self._paces:
+            self._affect(owner)
         now_ms = time.monotonic_ns() / 1e6
         slices = self._pace.schedule(data, now_ms, self._paces.values())
         self._queue += slices
@@ -255,6 +261,8 @@ class Direction:
         self._sink.write(data[:left])
         for owner, (mine, how) in self._limits.items():
             self._limits[owner] = (max(0, mine - len(data)), how)
+            if len(data) > left == mine:
+                self._affect(owner)
         if len(data) > left:
             self._is_muted = True
             self._queue.clear()

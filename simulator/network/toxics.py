@@ -5,7 +5,7 @@ A *strain* describes what is wrong with the cable; ``simulator.network.cable`` a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, Literal, NamedTuple
 
@@ -61,10 +61,13 @@ Strain = Latency | Bandwidth | Limit | Hold | BlockUpgrade | FrameStrain
 class FrameToxic:
     """Applies a ``FrameStrain`` to the messages of one connection."""
 
-    def __init__(self, strain: FrameStrain, rng: Random) -> None:
-        """``rng`` decides for each message whether it is affected."""
+    def __init__(
+        self, strain: FrameStrain, rng: Random, affect: Callable[[], None] = lambda: None
+    ) -> None:
+        """``rng`` decides for each message whether it is affected; ``affect`` counts those."""
         self._strain = strain
         self._rng = rng
+        self._affect = affect
         self._waiting: Piece | None = None
 
     def apply(self, pieces: Iterable[Piece]) -> list[Piece]:
@@ -87,6 +90,7 @@ class FrameToxic:
             return [piece, *waiting]
         if self._rng.random() >= self._strain.share:
             return [piece]
+        self._affect()
         if what == "duplicate":
             return [piece, piece]
         if what == "reorder":

@@ -29,7 +29,13 @@ LOG: Final[dict[str, Any]] = {
             "request": {"attributes": {"down_ms": 10_000}, "toxicity": None},
         },
         {"at_ms": START_MS + 8_000, "event": "began", "name": "cable", "type": "disconnect"},
-        {"at_ms": START_MS + 18_000, "event": "ended", "name": "cable", "type": "disconnect"},
+        {
+            "at_ms": START_MS + 18_000,
+            "event": "ended",
+            "name": "cable",
+            "type": "disconnect",
+            "affected": 2,
+        },
     ]
 }
 

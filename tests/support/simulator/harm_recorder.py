@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from simulator.acceptance import NewEvent
 from simulator.errors import NoTargetError, SimulatorError
@@ -28,6 +28,8 @@ class HarmRecorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
+        self.counts: dict[str, int] = {}
+        """How much a harm affects, by its owner."""
         self.composed: list[Callable[[int, Sequence[str]], Iterable[NewEvent]]] = []
         self.broken = False
         self.has_no_viewers = False
@@ -76,7 +78,7 @@ class HarmRecorder:
             case _:
                 self._note(type(harm).__name__, owner)
 
-    def end(self, owner: str, harm: Harm, ending: Ending) -> None:
+    def end(self, owner: str, harm: Harm, ending: Ending) -> int:
         match harm:
             case CutCable():
                 self.plug(owner)
@@ -92,6 +94,11 @@ class HarmRecorder:
                 self._note("free", owner)
             case SetClock():
                 self._note("clock", owner, "right")
+        return self.counts.get(owner, 0)
+
+    def affected(self, harms: Mapping[str, Harm]) -> dict[str, int]:
+        """How much the harms in force have affected."""
+        return {owner: self.counts.get(owner, 0) for owner in harms}
 
     def pull(self, owner: str) -> None:
         """Cut the cable; tests replace it to make it slow."""

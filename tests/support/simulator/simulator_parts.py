@@ -40,7 +40,14 @@ def make_parts() -> Parts:
     )
     changes = Changes()
     levers = HarmRecorder()
-    board = Board(levers.begin, levers.end, 5, lambda: NOW_MS, changes.announce)
+    board = Board(
+        levers.begin,
+        levers.end,
+        5,
+        lambda: NOW_MS,
+        changes.announce,
+        affected=levers.affected,
+    )
     for batch in workload.take_due(NOW_MS):
         ledger.offer(batch.events)
         ledger.accept(batch.events, sent_ms=NOW_MS, accepted_ms=NOW_MS)

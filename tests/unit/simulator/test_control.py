@@ -55,6 +55,7 @@ def test_faults_are_switched_on_shown_and_healed(client: Client) -> None:
         "on": True,
         "since_ms": told["since_ms"],
         "turns": 1,
+        "affected": 0,
     }
     assert said(client.get("/simulator/faults")) == [told]
     assert said(client.get("/simulator/faults/disconnect")) == told

@@ -236,6 +236,31 @@ def test_a_recording_does_not_replace_a_file(tmp_path: Path, name: str, said: st
     assert (tmp_path / "known.toml").read_text() == "mine"
 
 
+@pytest.mark.parametrize("dropped", [0, 1_234])
+def test_a_recording_says_that_the_beginning_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dropped: int
+) -> None:
+    entry = {"event": "requested", "name": "latency", "type": "latency", "at_ms": 1_000}
+    log: dict[str, object] = {
+        "entries": [entry | {"request": {"type": "latency"}}],
+        "dropped": dropped,
+        "now_ms": 9_000,
+        "setup": {},
+    }
+
+    class Api:
+        def fault_log(self) -> dict[str, object]:
+            return log
+
+    monkeypatch.setattr(scenario_command, "control_api", lambda _: Api())
+    done = CliRunner().invoke(command, ["record", str(tmp_path / "x.toml")])
+    assert (done.exit_code, done.stdout.startswith("Recorded: 1 fault")) == (0, True)
+    said = (
+        "gapless: the fault log of the simulator keeps its newest 1 entries, and 1,234 older ones"
+    )
+    assert done.stderr.startswith(said) if dropped else done.stderr == ""
+
+
 def test_a_recording_that_could_not_be_run_is_not_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from gapless.rehearsal.reports import (
     markdown_report,
 )
 from gapless.rehearsal.result import RehearsalResult
-from gapless.rehearsal.summary import COLUMNS, seconds, story, verdict_line
+from gapless.rehearsal.summary import COLUMNS, seconds, story, table_rows, verdict_line
 from tests.support.rehearsals import HOSTILE, result
 
 FAILED = {
@@ -66,10 +66,15 @@ def test_the_picture_says_what_happened() -> None:
         "disconnect down_ms=10_000",
         "8.0 s to 18.0 s",
         "!",
-        "0.1 s",
-        "1.9 s",
+        "2",
+        "connections",
     ]
-    assert texts[texts.index("2.5 s") + 1] == "reconnecting"  # the kind of the first sign
+    assert texts[texts.index("connections") + 1 :][:4] == [
+        "0.1 s",
+        "reconnecting",
+        "1.9 s",
+        "2.5 s",
+    ]
     assert "2.5 s" in texts
     assert "last fault ended: 18.0 s" in texts
     assert "complete and verified: 20.5 s" in texts
@@ -232,8 +237,8 @@ def test_markdown_for_a_ticket() -> None:
     text = markdown_report([result(), result(**FAILED)])
     assert "1 of 2 clean" in text
     assert (
-        "| cable (disconnect) | down_ms=10_000 | 8.0 s | 18.0 s | 0.1 s | reconnecting | 1.9 s | "
-        "2.5 s |"
+        "| cable (disconnect) | down_ms=10_000 | 8.0 s | 18.0 s | connections: 2 | 0.1 s | "
+        "reconnecting | 1.9 s | 2.5 s |"
     ) in text
     assert "`gapless scenario run cut --seed 7`" in text
     assert "inject disconnect name=cable down_ms=10000" in text
@@ -282,6 +287,15 @@ def test_many_faults_in_a_sentence() -> None:
         "4 faults began between 1.0 s and 4.0 s; 0 of them left a sign on screen.",
         "The view was not verified again.",
     ]
+    for lane in lanes[1:3]:
+        lane.affected = 0
+    one = result(course=course, reactions=reactions(course))
+    assert story(one)[1] == "Nothing was affected by f2, f3."
+    assert table_rows(one.reactions)[1][4] == "connections: 0"
+    assert table_rows(one.reactions)[3][4] == "-"
+    for lane in lanes:
+        lane.affected = 7
+    one = result(course=course, reactions=reactions(course))
     course.gaps = [Gap(0, 1_000, "lost", "the journal was lost")]
     marked = result(course=course, marks=[{"through": 8_500}], reactions=reactions(course))
     assert "only later times, the last at 8.5 s: a range stays" in story(marked)[1]

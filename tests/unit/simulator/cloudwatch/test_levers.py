@@ -101,9 +101,10 @@ def test_over_http_levers_are_engaged_replaced_told_and_released(rack: Rack) -> 
     order = {"name": "a", "type": "noted", "attributes": {"x": 1}, "toxicity": 0.5, "seed": 3}
     assert ask(rack, "POST", order) == (200, {"now_ms": 99})
     assert ask(rack, "POST", order) == (200, {"now_ms": 99})
-    assert ask(rack, "GET") == (200, [order])
-    assert ask(rack, "DELETE", {"name": "other"}) == (200, {"now_ms": 99})
-    assert ask(rack, "DELETE", {"name": "a"}) == (200, {"now_ms": 99})
+    asked(rack)
+    assert ask(rack, "GET") == (200, [order | {"affected": 1}])
+    assert ask(rack, "DELETE", {"name": "other"}) == (200, {"now_ms": 99, "affected": 0})
+    assert ask(rack, "DELETE", {"name": "a"}) == (200, {"now_ms": 99, "affected": 1})
     assert ask(rack, "GET") == (200, [])
     assert [note[0] for note in Noted.notes] == ["engage", "release", "engage", "release"]
 

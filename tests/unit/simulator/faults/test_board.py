@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from simulator.errors import NotFoundError, SimulatorError
-from simulator.faults import board
+from simulator.faults import board, fault_log
 from simulator.faults.base import ClusterHarm, CrashForwarder, Fault, FaultType, FillDisk
 from simulator.faults.board import (
     FAMILIES,
@@ -17,6 +17,7 @@ from simulator.faults.board import (
     lasts_ms,
     needs,
 )
+from simulator.faults.fault_log import FaultLog
 from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.simulator.harm_recorder import HarmRecorder
 
@@ -83,6 +84,37 @@ def test_again_and_again(switches: Board, levers: HarmRecorder, clock: Clock) ->
     assert levers.calls == [PULL, PLUG, PULL]
     assert switches.step(clock.now_ms + 600) == 100  # the end of the last one was slept through
     assert levers.calls == [PULL, PLUG, PULL, PLUG, PULL]
+
+
+def test_what_a_fault_affects_is_counted_over_its_turns(levers: HarmRecorder, clock: Clock) -> None:
+    switches = Board(levers.begin, levers.end, 7, clock, affected=levers.affected)
+    assert switches.switch_on(request(down_ms=100, every_ms=300))["affected"] == 0
+    levers.counts["disconnect"] = 2
+    assert switches.describe("disconnect")["affected"] == 2
+    switches.step(clock.now_ms + 100)
+    assert switches.describe("disconnect")["affected"] == 2
+    switches.step(clock.now_ms + 300)
+    levers.counts["disconnect"] = 3
+    assert [one["affected"] for one in switches.describe_all()] == [5]
+    switches.switch_off("disconnect")
+    entries = switches.log.describe()["entries"]
+    assert [one["affected"] for one in entries] == [None, None, 2, None, None, 3]
+    assert [one["event"] for one in entries if one["affected"]] == ["ended", "ended"]
+    assert switches.switch_on(request())["affected"] == 0
+    assert switches.describe("disconnect")["affected"] == 3  # of this one alone
+
+
+def test_a_full_log_counts_what_it_drops(
+    levers: HarmRecorder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_log, "ENTRIES_MAX", 3)
+    log = FaultLog(lambda: 1)
+    switches = Board(levers.begin, levers.end, 7, clock, log=log)
+    switches.switch_on(request())
+    assert log.describe()["dropped"] == 0
+    switches.switch_off("disconnect")
+    assert log.describe()["dropped"] == 1
+    assert [one["event"] for one in log.describe()["entries"]] == ["began", "healed", "ended"]
 
 
 def test_an_instant_happens_and_is_over(switches: Board, levers: HarmRecorder) -> None:

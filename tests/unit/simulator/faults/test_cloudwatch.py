@@ -43,6 +43,11 @@ class Cloud:
         share = FAULTS[kind].toxicity if toxicity is None else toxicity
         self.stored.rack.engage(LeverOrder(kind, kind, fault.values, share, 5))
 
+    def affected(self) -> int:
+        """How much the lever that was engaged last has affected."""
+        affected: int = self.stored.rack.describe()[-1]["affected"]
+        return affected
+
     def ask(self, action: str = "FilterLogEvents", **given: object) -> Answer:
         body = json.dumps({"logGroupName": GROUP, **given}).encode()
         call = Call("logs", action, REGION, body, self.stored.now_ms)
@@ -128,6 +133,56 @@ def test_a_careful_client_gets_everything(
     cloud.engage(kind, toxicity, **given)
     assert len(cloud.scan()) == EVENTS
     assert cloud.answers[shows] > 0
+    assert cloud.affected() > 0
+
+
+@pytest.mark.parametrize("kind", [one.type for one in (*CLOUDWATCH, *LIVE_PATH)])
+def test_what_a_fault_spares_it_does_not_count(kind: str) -> None:
+    cloud = Cloud()
+    cloud.engage(kind, 0.0)
+    cloud.stored.put("a", (0, "later"))
+    cloud.scan()
+    cloud.stored.rack.deliver([Batch(5, "/g", "a", "f", "arn", is_random=False, events=())])
+    assert cloud.affected() == 0
+
+
+def test_what_a_fault_affects_is_counted_call_by_call_and_event_by_event() -> None:
+    cloud = Cloud()
+    cloud.engage("access_denied", 1.0)
+    refused(cloud, ("FilterLogEvents", {}), ("DescribeLogStreams", {}), ("FilterLogEvents", {}))
+    assert cloud.affected() == 2
+    cloud.engage("flap", 1.0, period_ms=100_000)
+    cloud.stored.rack.release("access_denied")
+    cloud.ask()
+    cloud.ask()
+    assert cloud.affected() == EVENTS  # however often they are read
+    cloud = Cloud()
+    cloud.engage("visibility_delay", 1.0)
+    cloud.stored.now_ms += 10
+    cloud.stored.put("a", (0, "x"), (0, "y"))
+    assert cloud.affected() == 2
+    assert cloud.stored.rack.release("visibility_delay")[1] == 2
+    cloud.stored.put("a", (0, "z"))
+    assert cloud.stored.rack.release("visibility_delay")[1] == 0
+
+
+@pytest.mark.parametrize("kind", [one.type for one in LIVE_PATH])
+def test_records_that_a_fault_of_the_live_path_changes_are_counted(kind: str) -> None:
+    cloud = Cloud()
+    cloud.engage(kind, 1.0)
+    batch = Batch(5, "/g", "a", "f", "arn", is_random=False, events=(("1", 7, "x"), ("2", 8, "y")))
+    probe = batch._replace(message_type="CONTROL_MESSAGE")
+    cloud.stored.rack.deliver([batch, probe, batch._replace(stream="b")])
+    assert cloud.affected() == 2
+
+
+def test_altered_texts_are_counted_once_a_call() -> None:
+    cloud = Cloud()
+    cloud.stored.now_ms += 10 * KNOWN_MS
+    cloud.engage("altered_text", 1.0)
+    cloud.ask()
+    cloud.ask()
+    assert cloud.affected() == 2
 
 
 def test_short_pages_are_short_and_repeated_ones_come_again() -> None:

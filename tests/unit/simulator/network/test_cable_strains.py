@@ -12,13 +12,21 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.http11 import Request, Response
 
 from simulator.network import cable as proxy
 from simulator.network.cable import HOST, Cable
 from simulator.network.crowd import Crowds
-from simulator.network.toxics import Bandwidth, BlockUpgrade, FrameStrain, Hold, Latency, Limit
+from simulator.network.toxics import (
+    Bandwidth,
+    BlockUpgrade,
+    FrameStrain,
+    Hold,
+    Latency,
+    Limit,
+    Strain,
+)
 from tests.support.processes.gapless_processes import WAIT_S
 
 SEED = 3
@@ -124,6 +132,49 @@ async def test_slow_links_lose_nothing(cable: Cable, strain: Latency | Bandwidth
     async with watch(cable) as viewer:
         await ask(viewer, 300)
         assert await numbers(viewer, 300) == list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("strain", "counts"),
+    [
+        (Latency(1, 0), "deliveries"),
+        (FrameStrain("duplicate", 1.0), "messages"),
+        (FrameStrain("duplicate", 0.0), "nothing"),
+        (FrameStrain("mute_heartbeat", 1.0), "nothing"),
+        (Hold(both_ways=True), "connections"),
+        (Limit(1_000, resets=True), "connections"),
+        (Limit(1 << 30, resets=True), "nothing"),
+        (BlockUpgrade(), "connections"),
+    ],
+)
+async def test_a_strain_counts_what_it_affects(cable: Cable, strain: Strain, counts: str) -> None:
+    async with watch(cable) as viewer, watch(cable):
+        await cable.strain("a", strain, 1.0, SEED)
+        if isinstance(strain, (Latency, FrameStrain, Limit)):
+            await ask(viewer, 100)
+            with contextlib.suppress(ConnectionClosed):
+                await numbers_through(viewer, 99)
+        expected = {"nothing": [0], "messages": [100], "deliveries": range(2, 400)}
+        if counts == "connections":
+            expected[counts] = [1 if isinstance(strain, Limit) else 2]
+        assert cable.affected("a") in expected[counts]
+        await cable.ease("a")
+        assert cable.take_affected("a") in expected[counts]
+        assert cable.affected("a") == 0
+
+
+async def test_cut_and_closed_connections_are_counted(cable: Cable) -> None:
+    async with watch(cable), watch(cable):
+        await cable.pull("a", 1.0, SEED)
+        assert cable.affected("a") == 2
+        await cable.plug("a")
+    async with watch(cable), watch(cable):
+        await until(lambda: len(cable._open) == 2)
+        assert await cable.close_with(4001, 1.0, SEED) == 2
+    await cable.pull("b", 0.999999, SEED)
+    with pytest.raises((OSError, ConnectionClosed, InvalidMessage)):
+        await watch(cable)
+    assert cable.affected("b") == 1
 
 
 async def test_what_a_slow_link_holds_arrives_when_it_is_healed(cable: Cable) -> None:
