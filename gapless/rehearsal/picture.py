@@ -32,6 +32,7 @@ from gapless.rehearsal.summary import (
     counts,
     fault_text,
     held_text,
+    one_or_more,
     seconds,
     sentence,
     story,
@@ -360,7 +361,7 @@ def _figures(canvas: _Canvas, reaction: Reaction, middle: float) -> None:
     back = _figure(reaction.reconnected_ms, INK, "never") if reaction.was_cut else NOT_CUT
     verified = _figure(reaction.verified_ms, GOOD, "never")
     figures = (
-        (*affected, reaction.counts if reaction.affected else ""),
+        (*affected, one_or_more(reaction.affected, reaction.counts) if reaction.affected else ""),
         (*seen, reaction.sign),
         (*back, ""),
         (*verified, ""),

@@ -34,7 +34,7 @@ class Reaction(msgspec.Struct, kw_only=True):
         ended_ms: When it was last off; None: never.
         turns: How often it was on.
         affected: How much it affected; None: unknown.
-        counts: What that counts; ``times``: only how often it was done.
+        counts: What that counts, as a plural; ``turns``: only how often it was done.
         detected_ms: From its beginning to the first sign on screen; None: the viewer had nothing to
             show.
         sign: What that was.
@@ -130,7 +130,7 @@ def _reaction(course: Course, lane: FaultLane) -> Reaction:
         counts=FAULTS[lane.type].counts if lane.type in FAULTS else "",
         verified_ms=None if verified_ms is None else verified_ms - ended_ms,
     )
-    signs = _signs(course, family, lane.began_ms, until_ms)
+    signs = _signs(course, lane, family, until_ms)
     if signs:
         at_ms, found.sign = min(signs, key=lambda one: one[0])
         found.detected_ms = at_ms - lane.began_ms
@@ -145,9 +145,12 @@ def _reaction(course: Course, lane: FaultLane) -> Reaction:
     return found
 
 
-def _signs(course: Course, family: str, began_ms: int, until_ms: int) -> list[tuple[int, str]]:
+def _signs(course: Course, lane: FaultLane, family: str, until_ms: int) -> list[tuple[int, str]]:
     """What a fault of that family shows on screen between two moments, with its moments."""
     signs: list[tuple[int, str]] = []
+    began_ms = lane.began_ms
+    if lane.affected == 0 and family not in CUTTING:
+        return []  # what is on screen is another fault's; refused connections are not counted
     if family in CUTTING:
         signs += [
             (one.at_ms, one.state) for one in course.states if one.state not in ("live", "quiet")

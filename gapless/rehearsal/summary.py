@@ -40,7 +40,7 @@ COLUMNS: Final = (
 
 COLUMNS_EXPLAINED: Final = (
     "on from, until: from the scenario's start. affected: what the fault did while it was on; "
-    "times: how often, where nothing else can be counted. detected: from the fault's beginning to "
+    "turns: how often, where nothing else can be counted. detected: from the fault's beginning to "
     "the first sign on screen; a fault that leaves nothing to show has none. reconnected, "
     "verified again: from the fault's end until lines could be received, and until everything up "
     "to that end was verified. recovered, repaired, late: lines that came after an outage, that "
@@ -88,7 +88,7 @@ def story(one: RehearsalResult) -> list[str]:
         idle = [one.name for one in found if one.affected == 0]
         if idle:
             more = f" and {len(idle) - IDLE_MAX} more" if len(idle) > IDLE_MAX else ""
-            sentences.append(f"Nothing was affected by {', '.join(idle[:IDLE_MAX])}{more}.")
+            sentences.append(f"No effect was counted of {', '.join(idle[:IDLE_MAX])}{more}.")
     verified_ms, whole_ms = verified_again_ms(course, course.healed_ms), complete_ms(course)
     if verified_ms is None or whole_ms is None:
         sentences.append(_unverified(one, course))
@@ -154,7 +154,9 @@ def table_rows(found: Sequence[Reaction]) -> list[tuple[str, ...]]:
             " ".join(_values(one)) or NONE,
             seconds(one.began_ms),
             seconds(one.ended_ms),
-            NONE if one.affected is None else f"{one.counts}: {one.affected:,}",
+            NONE
+            if one.affected is None
+            else f"{one.affected:,} {one_or_more(one.affected, one.counts)}",
             seconds(one.detected_ms),
             one.sign or NONE,
             seconds(one.reconnected_ms) if one.was_cut else NONE,
@@ -180,6 +182,17 @@ def _values(one: FaultLane | Reaction) -> list[str]:
     if one.toxicity is not None:
         values.append(f"toxicity={one.toxicity:g}")
     return [replace_unprintable(value) for value in values]
+
+
+def one_or_more(count: int, plural: str) -> str:
+    """The word for that many: ``call`` for 1, else the plural."""
+    if count != 1:
+        return plural
+    return (
+        f"{plural[:-3]}y"
+        if plural.endswith("ies")
+        else plural[: -2 if plural.endswith("ches") else -1]
+    )
 
 
 def action_text(step: Mapping[str, Any]) -> str:

@@ -156,7 +156,7 @@ class Lever:
     hides, batches that it changes. A lever that acts in another way counts that itself.
     """
 
-    counts = "times"
+    counts = "turns"
     """What ``affected`` counts, as a plural."""
 
     def __init__(self, order: LeverOrder) -> None:

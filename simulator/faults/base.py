@@ -296,11 +296,11 @@ class FaultType(NamedTuple):
     toxicity: float = 1.0
     contradiction: Callable[[Values], str | None] = lambda _: None
     lever: _LeverType | None = None
-    affects: str = "times"
+    affects: str = "turns"
 
     @property
     def counts(self) -> str:
-        """What is counted that it affects; ``times``: only how often it was done."""
+        """What is counted that it affects, as a plural; ``turns``: only how often it was done."""
         return self.affects if self.lever is None else self.lever.counts
 
     def describe(self) -> dict[str, Any]:

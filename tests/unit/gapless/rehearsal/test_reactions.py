@@ -66,6 +66,23 @@ def test_a_course_ends_when_the_viewer_was_asked_or_with_the_last_thing_known(
     assert make_course(viewer, [lane], [], 0, 10).ends_ms == ends_ms
 
 
+def test_a_fault_that_affected_nothing_has_no_sign() -> None:
+    upstream = [StateChange(5_400, "throttled")]
+    for affected, sign in ((None, "CloudWatch throttled"), (1, "CloudWatch throttled"), (0, "")):
+        lane = FaultLane("x", "repeat_token", spans=[Span(5_200, 7_000)], affected=affected)
+        [one] = reactions(course(lane, upstream=upstream))
+        assert (one.sign, one.affected, one.counts) == (sign, affected, "calls")
+
+
+def test_turns_of_a_fault_are_added_up() -> None:
+    entries: list[dict[str, Any]] = []
+    for at_ms, affected in ((1_000, 2), (2_000, 3)):
+        began = {"at_ms": at_ms, "event": "began", "name": "a", "type": "close"}
+        entries += [began, began | {"event": "ended", "affected": affected}]
+    assert [one.affected for one in fault_lanes({"entries": entries}, 0)] == [5]
+    assert [one.affected for one in fault_lanes({"entries": entries[:1]}, 0)] == [None]
+
+
 def test_lost_ranges_are_gaps_of_a_course() -> None:
     record = b'{"type":"lost","from":1005,"through":1009,"target":0,"reason":"gone"}\n'
     assert read_viewer_course(record, 1_000).gaps == [Gap(5, 9, "lost", "gone")]

@@ -20,7 +20,7 @@ from gapless.rehearsal.reports import (
     markdown_report,
 )
 from gapless.rehearsal.result import RehearsalResult
-from gapless.rehearsal.summary import COLUMNS, seconds, story, table_rows, verdict_line
+from gapless.rehearsal.summary import COLUMNS, one_or_more, seconds, story, table_rows, verdict_line
 from tests.support.rehearsals import HOSTILE, result
 
 FAILED = {
@@ -237,7 +237,7 @@ def test_markdown_for_a_ticket() -> None:
     text = markdown_report([result(), result(**FAILED)])
     assert "1 of 2 clean" in text
     assert (
-        "| cable (disconnect) | down_ms=10_000 | 8.0 s | 18.0 s | connections: 2 | 0.1 s | "
+        "| cable (disconnect) | down_ms=10_000 | 8.0 s | 18.0 s | 2 connections | 0.1 s | "
         "reconnecting | 1.9 s | 2.5 s |"
     ) in text
     assert "`gapless scenario run cut --seed 7`" in text
@@ -290,8 +290,8 @@ def test_many_faults_in_a_sentence() -> None:
     for lane in lanes[1:3]:
         lane.affected = 0
     one = result(course=course, reactions=reactions(course))
-    assert story(one)[1] == "Nothing was affected by f2, f3."
-    assert table_rows(one.reactions)[1][4] == "connections: 0"
+    assert story(one)[1] == "No effect was counted of f2, f3."
+    assert table_rows(one.reactions)[1][4] == "0 connections"
     assert table_rows(one.reactions)[3][4] == "-"
     for lane in lanes:
         lane.affected = 7
@@ -316,6 +316,19 @@ def test_many_faults_in_a_sentence() -> None:
 @pytest.mark.parametrize(("ms", "text"), [(None, "-"), (1_249, "1.2 s"), (-60, "0.0 s")])
 def test_seconds(ms: int | None, text: str) -> None:
     assert seconds(ms) == text
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular"),
+    [
+        ("calls", "call"),
+        ("deliveries", "delivery"),
+        ("batches", "batch"),
+        ("log groups", "log group"),
+    ],
+)
+def test_one_of_what_is_counted(plural: str, singular: str) -> None:
+    assert (one_or_more(1, plural), one_or_more(0, plural)) == (singular, plural)
 
 
 def test_lines_that_nobody_could_show_are_explained() -> None:
