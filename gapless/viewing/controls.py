@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from common.concurrency import in_thread
 from common.errors import GaplessError, UsageError
+from gapless.rehearsal.summary import one_or_more
 from gapless.viewing.session_summary import session_course, session_lines
 from simulator.client import ControlApi
 from simulator.faults.base import DAY_MS
@@ -101,6 +102,9 @@ def verdict_status(verdict: Mapping[str, Any], *, is_settled: bool) -> VerdictSt
 
 WAIT_MS: Final = 20_000
 """Longest that the simulator holds back its answer while nothing changes."""
+
+COUNT_MS: Final = 2_000
+"""The same while a fault is on: what it has affected grows without a change."""
 
 RETRY_S: Final = 1.0
 """Pause before asking again if the simulator does not answer."""
@@ -374,7 +378,7 @@ class SimulatorControls:
         seq: int | None = None
         while not self._ended.is_set():
             try:
-                seq = self._update(seq, WAIT_MS)
+                seq = self._update(seq, COUNT_MS if any(self.states.values()) else WAIT_MS)
             except GaplessError:
                 # The viewer goes on without it; opening the fault panel shows the error.
                 seq = None
@@ -420,7 +424,16 @@ def _active(
         since_ms=min(since, default=None),
         turns=sum(int(one.get("turns", 0)) for one in own),
         settings=_settings(own[0], described) if len(own) == 1 else f"{len(own)} of this kind",
+        affected=_affected(own, str(described.get("counts", ""))),
     )
+
+
+def _affected(faults: Iterable[Mapping[str, Any]], counts: str) -> str:
+    """How much the faults of a type have affected; its turns are shown anyway."""
+    if counts in ("", "turns"):
+        return ""
+    count = sum(int(one.get("affected", 0)) for one in faults)
+    return f"{count:,} {one_or_more(count, counts)}"
 
 
 def _settings(fault: Mapping[str, Any], described: Mapping[str, Any]) -> str:

@@ -136,12 +136,14 @@ class ActiveSwitch(NamedTuple):
         since_ms: When it came into effect, ms since the Unix epoch; None: unknown, or it waits.
         turns: How often it has come into effect; 0 where that is not counted.
         settings: Its attributes and times, those that are not its defaults.
+        affected: How much it has affected, as ``7 calls``; empty where that is not counted.
     """
 
     is_on: bool = True
     since_ms: int | None = None
     turns: int = 0
     settings: str = ""
+    affected: str = ""
 
 
 class ScenarioStatus(NamedTuple):

@@ -45,7 +45,7 @@ def _number(field: FaultField, text: str) -> float | None:
 
 
 def state_text(state: ActiveSwitch, now_ms: int) -> str:
-    """Since when a switch is in effect, how often it was, and with which settings."""
+    """Since when a switch is in effect, how often it was, its effect, and its settings."""
     if not state.is_on:
         text = "waits for its next time" if state.turns else "waits for its time"
     elif state.since_ms is None:
@@ -54,6 +54,8 @@ def state_text(state: ActiveSwitch, now_ms: int) -> str:
         text = f"on for {units.whole_duration(max(0, now_ms - state.since_ms))}"
     if state.turns > 1 or (state.turns and not state.is_on):
         text += f", {units.plural(state.turns, 'time')} so far"
+    if state.affected:
+        text += f", {harmless(state.affected)} affected"
     return f"{text}, {harmless(state.settings)}" if state.settings else text
 
 

@@ -40,6 +40,7 @@ from tui.screen.ports import (
     ScenarioStatus,
     VerdictStatus,
 )
+from tui.screen.widgets.fault_form import state_text
 
 TYPES: Final = [
     {
@@ -208,6 +209,21 @@ async def test_of_two_faults_of_a_type_the_earlier_one_counts(board: Board) -> N
     assert controls.active == {
         "delay": ActiveSwitch(since_ms=5, turns=2, settings="2 of this kind")
     }
+
+
+async def test_what_a_fault_affects_is_shown_while_it_is_on(board: Board) -> None:
+    controls = SimulatorControls(url_of(board))
+    await controls.refresh()
+    controls._types["delay"] = {"counts": "calls"}
+    board.on["a"] = {"type": "delay", "on": True, "since_ms": 7, "turns": 1, "affected": 1}
+    await controls.refresh()
+    assert controls.active["delay"].affected == "1 call"
+    board.on["b"] = board.on["a"] | {"affected": 1_200}
+    await controls.refresh()
+    assert controls.active["delay"].affected == "1,201 calls"
+    assert state_text(controls.active["delay"], 9_007) == (
+        "on for 9 s, 2 times so far, 1,201 calls affected, 2 of this kind"
+    )
 
 
 async def test_healing_all_stops_the_scenario(board: Board) -> None:
