@@ -282,9 +282,11 @@ class _Rehearsal:
             for began_ms, ended_ms in self._viewer.lives
         ]
         courses = [self._courses.get(life, ViewerCourse()) for life in range(1, len(lives) + 1)]
+        log = self._api.fault_log()
+        result.log_dropped = log["dropped"]
         course = result.course = make_course(
             joined_courses(courses, lives),
-            fault_lanes(self._api.fault_log(), started_ms),
+            fault_lanes(log, started_ms),
             spoken(result.steps),
             started_ms,
             (self._asked_ms or time.time_ns() // 1_000_000) - started_ms,

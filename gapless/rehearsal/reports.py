@@ -132,6 +132,7 @@ def _facts(one: RehearsalResult) -> list[tuple[str, str]]:
         "time": f"ready {one.ready_ms} ms, scenario {one.scenario_ms} ms, all {one.total_ms} ms",
         "used": used(one),
         "processes started": f"forwarder {one.forwarder_lives}, viewer {one.viewer_lives}",
+        "fault log": f"{one.log_dropped:,} older entries are missing" if one.log_dropped else "",
         "started": "" if one.course is None else iso(one.course.started_ms),
     }
     counts = {name: str(one.verdict[name]) for name in one.verdict if name != "examples"}

@@ -39,6 +39,7 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
         steps: The steps that were taken, as the control API reports them.
         reactions: What the viewer did about each fault.
         unmet: Expectations of the scenario that the viewer did not meet.
+        log_dropped: How many older entries the fault log no longer had.
         course: What happened over time; None where the scenario did not run.
     """
 
@@ -69,6 +70,7 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
     steps: list[dict[str, Any]] = []
     reactions: list[Reaction] = []
     unmet: list[str] = []
+    log_dropped: int = 0
     course: Course | None = None
 
     @property

@@ -248,6 +248,15 @@ def test_markdown_for_a_ticket() -> None:
     assert all(row.count(" | ") == len(COLUMNS) - 1 for row in rows)
 
 
+@pytest.mark.parametrize("dropped", [0, 1_500])
+def test_a_report_says_that_faults_are_missing(dropped: int) -> None:
+    for text in (
+        markdown_report([result(log_dropped=dropped)]),
+        html_report([result(log_dropped=dropped)]),
+    ):
+        assert ("1,500 older entries are missing" in text) == bool(dropped)
+
+
 def test_markdown_has_no_html_of_others() -> None:
     text = markdown_report([result(ok=False, error=HOSTILE)])
     assert text.count("\\<b>") == text.count("<b>") == 2  # in the verdict, and in its row
