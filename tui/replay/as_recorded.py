@@ -94,7 +94,9 @@ def _target_status(
     seconds = _until(target.seconds, [one.at_ms for one in target.seconds], at_ms)
     connections = _until(target.connections, [one.at_ms for one in target.connections], at_ms)
     own = [one for one in rules if one.target == number]
-    state: TargetState = states[-1].state if states else "ended"
+    # The viewer connected before its first change; a log, or a record without states, has none.
+    state: TargetState = "connecting" if target.states else "ended"
+    state = states[-1].state if states else state
     if state == "live" and at_ms - (tape.last_line_ms(number, at_ms) or 0) > QUIET_MS:
         state = "quiet"  # records do not have that change
     through = verified[-1][1] if verified else None

@@ -54,6 +54,12 @@ def test_a_target_without_new_lines_was_quiet() -> None:
     assert [at(found, one).state for one in (1_100, 11_100, 11_101)] == ["live", "live", "quiet"]
 
 
+def test_a_target_was_connecting_before_its_first_state() -> None:
+    found = read(event(1, 1_000), state(1, "connecting"), state(200, "live"))
+    assert [at(found, one).state for one in (0, 1, 200)] == ["connecting", "connecting", "live"]
+    assert at(read(event(1, 1_000)), 500).state == "ended", "a record without states"
+
+
 def test_rules_are_no_provisional_lines() -> None:
     lines = [event(number, number * 1_000) for number in range(1, 6)]
     offline = rule(3_500, "offline", 1)
