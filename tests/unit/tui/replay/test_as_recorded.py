@@ -55,7 +55,7 @@ def test_a_target_without_new_lines_was_quiet() -> None:
 
 
 def test_a_target_was_connecting_before_its_first_state() -> None:
-    found = read(event(1, 1_000), state(1, "connecting"), state(200, "live"))
+    found = read(event(1, 100), state(1, "connecting"), state(200, "live"))
     assert [at(found, one).state for one in (0, 1, 200)] == ["connecting", "connecting", "live"]
     assert at(read(event(1, 1_000)), 500).state == "ended", "a record without states"
 
