@@ -206,7 +206,7 @@ class Visibility:
 
     def visible_ms(self, stream: str, timestamp: int, message: str, ingested_ms: int) -> int:
         """When the event becomes visible: the latest moment that any regime gives, in ms."""
-        return max(
-            (one.visible_ms(stream, timestamp, message, ingested_ms) for one in self._regimes),
-            default=ingested_ms,
-        )
+        latest_ms = ingested_ms
+        for one in self._regimes:
+            latest_ms = max(latest_ms, one.visible_ms(stream, timestamp, message, ingested_ms))
+        return latest_ms

@@ -34,7 +34,7 @@ from common.hosts import host_name
 from common.text import unique_keys
 from simulator.errors import ConflictError, NotFoundError, SimulatorError
 from simulator.faults.board import Board, FaultRequest, catalogue
-from simulator.oracle.ledger import Ledger, as_json
+from simulator.oracle.ledger import Ledger, as_line
 from simulator.programs.cluster import Cluster
 from simulator.programs.forwarder import ForwarderProcess
 from simulator.programs.viewers import Viewers
@@ -276,9 +276,9 @@ class Control:
         del request
         return Response(self._ledger_lines(), mimetype="application/x-ndjson")
 
-    def _ledger_lines(self) -> Iterator[str]:
-        lines = (json.dumps(as_json(event)) + "\n" for event in self._parts.ledger.events())
-        while chunk := "".join(itertools.islice(lines, _LINES_A_CHUNK)):
+    def _ledger_lines(self) -> Iterator[bytes]:
+        lines = map(as_line, self._parts.ledger.events())
+        while chunk := b"".join(itertools.islice(lines, _LINES_A_CHUNK)):
             yield chunk
 
     def _verdict(self, request: Request) -> Response:

@@ -6,17 +6,19 @@ it has answered, so that a viewer that shows one of them in that instant has not
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from simulator.acceptance import NEVER, NewEvent, Visibility
 from simulator.cloudwatch.altered_texts import Alteration, masked
 from simulator.errors import SimulatorError
 from simulator.oracle.record import SCAN_MS, LedgerEvent
-from simulator.oracle.verdict import Verdict, judge
+from simulator.oracle.verdict import Verdict, judge, release
 
 LEDGER_EVENTS_MAX: Final = 2_000_000
 """About 1 GB with moto's own copy; a day of the default workload."""
@@ -122,14 +124,17 @@ class Ledger:
         with self._lock:
             entries, in_flight = self._entries[:], self._in_flight
         unsteady = [one for flaps in tuple(self._flaps.values()) for one in flaps]
-        return judge(
-            [self._judged(entry, expected_before_ms) for entry in entries],
+        events = [self._judged(entry, expected_before_ms) for entry in entries]
+        verdict = judge(
+            events,
             record_lines,
             in_flight=in_flight,
             expected_before_ms=expected_before_ms,
             unsteady=unsteady,
             clocks=self._clocks,
         )
+        release(events)
+        return verdict
 
     def _judged(self, entry: Entry, now_ms: int | None = None) -> LedgerEvent:
         """Add to an entry the moments from which on a scan must, and can no longer, find it."""
@@ -141,19 +146,15 @@ class Ledger:
             self.visibility.visible_ms(stream, timestamp, message, entry.accepted_ms),
         )
         vanished_ms = self._recreated_ms if entry.sent_ms <= self._recreated_ms else NEVER
-        expired_ms = min(
-            (
-                max(set_ms, timestamp + keep_ms)
-                for set_ms, keep_ms in self._retentions
-                if timestamp + keep_ms < max(set_ms, now_ms or 0)
-            ),
-            default=NEVER,
-        )
-        altered = tuple(
+        expired_ms = NEVER
+        for set_ms, keep_ms in self._retentions:
+            if timestamp + keep_ms < max(set_ms, now_ms or 0):
+                expired_ms = min(expired_ms, max(set_ms, timestamp + keep_ms))
+        altered = [
             one
             for one in self._alterations
             if entry.sent_ms <= one.ingested_until_ms and one.hits(stream, timestamp, message)
-        )
+        ]
         return LedgerEvent(
             stream,
             timestamp,
@@ -163,17 +164,25 @@ class Ledger:
             vanished_ms,
             expired_ms,
             masked(message) if altered else None,
-            altered,
+            tuple(altered),
         )
 
 
-def as_json(event: LedgerEvent) -> dict[str, Any]:
+def as_line(event: LedgerEvent) -> bytes:
     """One line of ``GET /simulator/ledger``."""
-    return {
+    fields = {
         "log_stream": event.log_stream,
         "timestamp": event.timestamp,
         "message": event.message,
         "accepted_ms": event.accepted_ms,
         "visible_ms": event.visible_ms,
-        **({} if event.other_text is None else {"other_text": event.other_text}),
     }
+    if event.other_text is not None:
+        fields["other_text"] = event.other_text
+    try:
+        return _ENCODER.encode(fields) + b"\n"
+    except UnicodeEncodeError:  # a message may hold lone surrogates
+        return json.dumps(fields).encode() + b"\n"
+
+
+_ENCODER: Final = msgspec.json.Encoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from functools import lru_cache
@@ -14,6 +15,7 @@ from simulator.acceptance import NEVER
 from simulator.cloudwatch.altered_texts import Alteration
 from simulator.cloudwatch.filter_patterns import Matches, compile_filter, parse
 from simulator.errors import SimulatorError
+from wire.codec import encode
 from wire.errors import WireError
 from wire.order import key_of
 from wire.query import Filter
@@ -90,6 +92,7 @@ RECORD_VERSION: Final = 1
 _ALTERED: Final = "altered"
 """What the reason of a gap begins with whose events have other texts by now."""
 
+_FAST_DECODER: Final = msgspec.json.Decoder()
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 _UNDECLARED_STATES: Final = frozenset({"repaired"})
@@ -157,9 +160,11 @@ class Record(msgspec.Struct):
 
     def requests(self, stream: str, timestamp: int, message: str) -> bool:
         """Whether the viewer requested an event; without targets it requested all."""
-        return not self.targets or any(
-            one.requests(stream, timestamp, message) for one in self.targets
-        )
+        # A loop, as this is asked about each accepted event.
+        for one in self.targets:
+            if one.requests(stream, timestamp, message):
+                return True
+        return not self.targets
 
     def covers(self, claim: Claim, stream: str, message: str) -> bool:
         """Whether a claim covers such an event of that stream."""
@@ -205,7 +210,17 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
 
 
 def _parse(line: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
-    return _DECODER.decode(line if isinstance(line, str) else line.decode("utf-8", "surrogatepass"))
+    """Parse a line, in which no key may stand twice.
+
+    A line that is the same when it is written again has none; so are those of our viewer, which
+    take a third of the time like this.
+    """
+    data = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
+    with contextlib.suppress(ValueError, RecursionError):
+        fields = _FAST_DECODER.decode(data)
+        if encode(fields) == data.strip():
+            return fields
+    return _DECODER.decode(data.decode("utf-8", "surrogatepass"))
 
 
 def _header(fields: dict[str, Any]) -> Record:

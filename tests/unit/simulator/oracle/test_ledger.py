@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from simulator.acceptance import NEVER, NewEvent, Regime
 from simulator.cloudwatch.altered_texts import Alteration, masked
 from simulator.errors import SimulatorError
 from simulator.oracle import ledger as module
-from simulator.oracle.ledger import Ledger, as_json
+from simulator.oracle.ledger import Ledger, as_line
 from simulator.oracle.record import LedgerEvent
 from tests.support.simulator.viewer_records import mark, record, shown
 
@@ -28,7 +30,7 @@ def test_it_holds_what_was_accepted(ledger: Ledger) -> None:
     ledger.accept([EVENT], sent_ms=100, accepted_ms=105)
     assert len(ledger) == 1
     (event,) = ledger.events()
-    assert as_json(event) == {
+    assert json.loads(as_line(event)) == {
         "log_stream": "s/1",
         "timestamp": 10,
         "message": "m",
@@ -121,8 +123,8 @@ def test_altered_texts_are_those_of_older_events_while_the_fault_is_on(ledger: L
     ledger.note_alteration(Alteration("a", 1.0, 1, 59_999))
     old, young = ledger.events()
     assert (old.other_text, young.other_text) == (masked(EVENT.message), None)
-    assert as_json(old)["other_text"] == old.other_text
-    assert "other_text" not in as_json(young)
+    assert json.loads(as_line(old))["other_text"] == old.other_text
+    assert "other_text" not in json.loads(as_line(young))
     ledger.note_healing("b", 70_000, 70_000)
     assert not next(ledger.events()).may_return(EVENT.message, 70_000)
     ledger.note_healing("a", 80_000, 80_001)
@@ -148,3 +150,11 @@ def test_the_forwarders_clock_is_known(ledger: Ledger) -> None:
     assert [lied(at) for at in (55, 1_055, 1_099, 1_100)] == [0, 0, 0, 1]
     ledger.note_clock(0, after_ms=150, before_ms=160)
     assert [lied(at) for at in (1_100, 1_160, 160, 155)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("message", ["plain", "ä\u2028\U0001f600\x00", "\ud800 alone"])
+def test_a_line_has_every_message(message: str) -> None:
+    line = as_line(LedgerEvent("a", 1, message, 2, 3))
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["message"] == message

@@ -62,3 +62,31 @@ def test_what_is_no_record_is_refused_in_one_line(lines: list[str], what: str) -
         read_record(lines)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("shape", [b"%s", b" %s \r\n", b"\t%s\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"event","id":"7","timestamp":1,"log_stream":"a","message":"m","seq":1}',
+        b'{ "type": "event", "id":"7", "timestamp":1, "log_stream":"a" ,"message":"m","seq":1}',
+        b'{"seq":1.0,"type":"event","\\u0069d":"7","timestamp":1,"log_stream":"a","message":"m"}',
+        b'{"type":"event","id":"7","timestamp":1,"log_stream":"a","message":"m","x":1e400}',
+    ],
+)
+def test_a_line_may_be_written_in_any_way(line: bytes, shape: bytes) -> None:
+    header = b'{"type":"record","version":1}'
+    for text in (shape % line, (shape % line).decode()):
+        (shown,) = read_record([header, text]).shown
+        assert (shown.id, shown.timestamp, shown.stream, shown.message) == ("7", 1, "a", "m")
+    twice = shape % line.replace(b'"log_stream":', b'"log_stream":"a","log_stream":', 1)
+    for text in (twice, twice.decode()):
+        with pytest.raises(SimulatorError, match=r"line 2 .* the key 'log_stream' stands twice"):
+            read_record([header, text])
+
+
+@pytest.mark.parametrize("message", ["\\ud800", "\\u00e4 \\ud83d\\ude00", "ä"])
+def test_a_message_may_have_any_character(message: str) -> None:
+    fields = f'"type":"event","id":"7","timestamp":1,"log_stream":"a","message":"{message}"'
+    (shown,) = read_record(['{"type":"record","version":1}', f"{{{fields}}}"]).shown
+    assert shown.message == json.loads(f'"{message}"')
