@@ -45,9 +45,10 @@ from gapless.options import (
 )
 from gapless.targets.executions import CheckedFilter, StreamFilter
 from gapless.targets.grammar import Target
+from gapless.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gapless.viewing.model import Viewing
     from gapless.viewing.sources import TargetOpener
@@ -316,7 +317,7 @@ def command(
     _check_options(options)
     # Imported only now that the options are checked.
     from gapless.viewing.opening import AnyTargetOpener, pick_targets  # noqa: PLC0415
-    from gapless.viewing.sources import StreamLists, TargetOpener  # noqa: PLC0415
+    from gapless.viewing.sources import TargetOpener  # noqa: PLC0415
     from gapless.viewing.watch import load_viewer, watch  # noqa: PLC0415
 
     load = partial(load_viewer, for_screen=not options["output"] and options["follow"])
@@ -335,19 +336,16 @@ def command(
 
     resuming = _resuming(resume, no_resume=no_resume)
     viewing = _viewing(options, token, resuming, in_browser=tab_of is not None)
+    given = StreamFilter(options["executions"], options["streams"], options["prefixes"])
+    open_targets = partial(
+        _open, viewing, target_opener, StreamFilter() if waits else given, token_file
+    )
     if page is not None:
-        return _serve_page(target_opener, () if waits else targets, port=page)
+        return _serve_page(partial(open_targets, () if waits else targets), port=page)
     opener = AnyTargetOpener(viewing, target_opener, token_file)
     with contextlib.ExitStack() as stack:
         if targets:
-            given = StreamFilter(options["executions"], options["streams"], options["prefixes"])
-            lists = None
-            if not (given.is_empty or waits):
-                lists = StreamLists(stack, targets, choices, token_file)
-            opened = target_opener.open(stack, targets)
-            viewing = msgspec.structs.replace(viewing, **opened._asdict())
-            if lists is not None:
-                viewing = _filtered(viewing, lists.check(given))
+            viewing = open_targets(targets, stack)
         elif chosen := pick_targets(choices):
             filters = {name: options[name] for name in ("executions", "streams", "prefixes")}
             viewing = stack.enter_context(opener.open(viewing, chosen))
@@ -357,19 +355,42 @@ def command(
         return watch(viewing, opener)
 
 
-def _serve_page(opener: TargetOpener, targets: Sequence[Target], *, port: int) -> int:
+def _open(
+    viewing: Viewing,
+    opener: TargetOpener,
+    checked: StreamFilter,
+    token_file: Path | None,
+    targets: Sequence[Target],
+    stack: contextlib.ExitStack,
+) -> Viewing:
+    """Return the viewing with its targets opened; ``checked`` is what must match something."""
+    from gapless.viewing.sources import StreamLists  # noqa: PLC0415 - after the options
+
+    # They are listed while the forwarders start.
+    lists = None
+    if targets and not checked.is_empty:
+        lists = StreamLists(stack, targets, opener.choices, token_file)
+    opened = opener.open(stack, targets)
+    viewing = msgspec.structs.replace(viewing, **opened._asdict())
+    return viewing if lists is None else _filtered(viewing, lists.check(checked))
+
+
+def _serve_page(open_targets: Callable[[contextlib.ExitStack], Viewing], *, port: int) -> int:
     """Show it on a page until a signal ends that, with a viewer for each tab.
 
-    Targets are opened here first: errors appear on the terminal, and the forwarders stay for as
-    long as the page.
+    Targets are opened here first: errors and notices appear on the terminal, and the forwarders
+    stay for as long as the page.
     """
-    from gapless.web.server import announce, serve  # noqa: PLC0415 - aiohttp is slow to import
+    from gapless.viewing.watch import within_limit  # noqa: PLC0415 - websockets is slow to import
+    from gapless.web.server import announce, serve  # noqa: PLC0415 - as is aiohttp
 
     given = click.get_current_context().meta[_ARGUMENTS]
     with contextlib.ExitStack() as stack:
         lifeline = stack.enter_context(hold_temporary(state_dir("lifelines"))).path
-        opened = opener.open(stack, tuple(targets)).targets
-        names = [*(one.name for one in opened), "gapless"]
+        viewing = within_limit(open_targets(stack))
+        for notice in viewing.notices:
+            say(notice)
+        names = [*(one.name for one in viewing.targets), "gapless"]
         viewer = ["tail", "--tab-of", str(lifeline), *given]
         return serve(
             " · ".join(names), viewer, port=port, is_needed=lambda: True, announce=announce

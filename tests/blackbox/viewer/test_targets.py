@@ -197,6 +197,15 @@ def test_a_screen_names_the_region_in_which_nothing_matches(moto: RawMoto, tmp_p
         terminal.press("q")
 
 
+def test_a_page_names_on_the_terminal_what_matches_nothing(moto: RawMoto, tmp_path: Path) -> None:
+    words = ("--web", "/ecs/e*", "--stream", "none", "--endpoint-url", moto.url, *BOTH)
+    with GaplessProcess("tail", *words, state=tmp_path) as command:
+        notice, address = command.err.wait_for(2, "lines")
+        assert "no log group in us-east-1 matches '/ecs/e*' yet: waiting for it" in notice
+        assert "'none'" in notice
+        assert address.startswith("gapless: watch it at http://127.0.0.1:")
+
+
 def test_a_group_joins_in_a_region_in_which_nothing_matched(tmp_path: Path) -> None:
     for target in ("/join/*", "/join/late"):
         with raw_moto() as server:
