@@ -118,7 +118,8 @@ _URLS: Final = Map(
         Rule("/simulator/executions", endpoint="executions", methods=["GET"]),
         Rule("/simulator/seed", endpoint="seed", methods=["GET"]),
         Rule("/simulator/openapi.json", endpoint="openapi", methods=["GET"]),
-    ]
+    ],
+    merge_slashes=False,  # werkzeug would redirect, without saying where to
 )
 
 

@@ -287,15 +287,19 @@ def _add_line(record: Record, fields: dict[str, Any]) -> None:
 
 def _shown(fields: dict[str, Any]) -> Shown:
     event_id, timestamp = fields["id"], fields["timestamp"]
+    stream, message = fields["log_stream"], fields["message"]
     if type(event_id) is not str or type(timestamp) is not int:
         msg = "id must be a string and timestamp a number of ms"
+        raise WireError(msg)
+    if type(stream) is not str or type(message) is not str:
+        msg = "log_stream and message must be strings"
         raise WireError(msg)
     return Shown(
         key_of(timestamp, event_id),
         event_id,
-        fields["log_stream"],
+        stream,
         timestamp,
-        fields["message"],
+        message,
         # Lines printed before a restart of the viewer have no ``confirmed``.
         msgspec.convert(fields["seq"], type=int) if fields.get("confirmed") is True else 0,
     )

@@ -215,6 +215,7 @@ def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
     [
         ("GET", "/", 404),
         ("GET", "/simulator", 404),
+        ("GET", "/simulator//faults", 404),
         ("GET", "/simulator/faults/x", 404),
         ("DELETE", "/simulator/faults/x", 404),
         ("PUT", "/simulator/faults", 405),
@@ -257,6 +258,15 @@ def test_with_a_grace_new_events_are_pending(client: Client, parts: Parts) -> No
 def test_a_malformed_grace_is_refused(client: Client, query: str) -> None:
     response = client.post(f"/simulator/verdict?{query}", data="")
     assert "grace_ms must be a whole number" in said(response, 400)["error"]
+
+
+@pytest.mark.parametrize(
+    "fields", ['"log_stream":"a","message":["m"]', '"log_stream":{},"message":""']
+)
+def test_an_event_whose_texts_are_none_is_refused(client: Client, fields: str) -> None:
+    body = '{"type":"record","version":1}\n{"type":"event","id":"1","timestamp":1,' + fields + "}"
+    error = said(client.post("/simulator/verdict", data=body), 400)["error"]
+    assert error.startswith("line 2 is not of a viewer's record: ")
 
 
 @pytest.mark.parametrize("body", ["", "x", "{}"])
