@@ -85,9 +85,15 @@ def replace_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     ``sync`` flushes the draft to the disk first: even after a power failure the file is either
     the old or the new one.
 
+    A device, such as /dev/null, is written to: a file must not take its place.
+
     Raises:
         OSError: The draft cannot be written; the old file stays.
     """
+    if path.is_char_device():
+        with path.open("wb") as file:
+            yield file
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         draft.unlink(missing_ok=True)

@@ -124,11 +124,21 @@ class WholeNumber(click.IntRange):
 
     name = "whole number"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What help shows for a value."""
+        del param, ctx
+        return "N"
+
 
 class Number(click.FloatRange):
     """A number in a range."""
 
     name = "number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What help shows for a value."""
+        del param, ctx
+        return "N"
 
     def convert(
         self,

@@ -417,12 +417,15 @@ async def _show_screen(viewing: Viewing, opener: Opener | None) -> int | tuple[C
         engine.on_rules(app.announce_resuming)
         terminal.hand_over_terminal()
         await app.run_async()
-    await record.write_last()
+    has_quit = not app.return_code and not app.chosen  # and no signal or hangup has ended it
+    try:
+        await record.write_last()
+    finally:  # the summary does not depend on room for the record
+        is_over = has_quit and app.fault is None
+        if controls is not None and is_over and not viewing.in_browser:
+            await _print_summary(controls, engine)
     if app.fault is not None:
         raise app.fault
-    has_quit = not app.return_code and not app.chosen  # and no signal or hangup has ended it
-    if controls is not None and has_quit and not viewing.in_browser:
-        await _print_summary(controls, engine)
     if app.chosen:
         return app.chosen
     return _exit_code(engine.result, app.return_code or EXIT_DONE)

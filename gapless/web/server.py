@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -236,7 +237,9 @@ async def _serve(
             try:
                 await site.start()
             except OSError as error:
-                msg = f"cannot listen on {ADDRESS}:{port} ({error.strerror}): choose another --port"
+                # The error's own text repeats the address.
+                why = os.strerror(error.errno) if error.errno else error.strerror
+                msg = f"cannot listen on {ADDRESS}:{port} ({why}): choose another --port"
                 raise GaplessError(msg) from error
             host, found = runner.addresses[0][:2]
             announce(f"http://{host}:{found}/{server.secret}/")

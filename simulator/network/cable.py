@@ -51,8 +51,9 @@ def listen(port: int) -> socket.socket:
 
 
 def _port_error(port: int, error: Exception) -> SimulatorError:
+    why = error.strerror if isinstance(error, OSError) else error
     return SimulatorError(
-        f"cannot listen on port {port} ({error}): choose another, or 0 for any free one"
+        f"cannot listen on port {port} ({why}): choose another, or 0 for any free one"
     )
 
 

@@ -29,3 +29,16 @@ def test_a_demo_ends_with_a_summary_of_faults_and_recoveries(tmp_path: Path) -> 
         assert "reconnecting" in row
         # Not the log lines, which may say FAILED.
         assert not re.search(r"\bFAIL\b", demo.written)
+
+
+def test_the_summary_does_not_depend_on_the_record(tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    record = folder / "r.ndjson"
+    with TerminalProcess("demo", "--record", str(record), state=tmp_path / "state") as demo:
+        demo.wait_for("PASS")
+        folder.rmdir()
+        demo.press("q")
+        assert demo.popen.wait(WAIT_S) == 1
+        assert re.search(r"Session of [0-9].* s: (PASS|WAIT) ", demo.written)
+        assert "cannot write the record" in demo.written

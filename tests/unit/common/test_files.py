@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,16 @@ def test_regular_files_and_the_null_device_are_opened(tmp_path: Path) -> None:
         read_regular(tmp_path)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none")
+
+
+def test_a_device_is_written_to_and_stays() -> None:
+    controller, terminal = os.openpty()
+    try:
+        with replace_file(Path(os.ttyname(terminal))) as file:
+            file.write(b"shown")
+        assert os.read(controller, 100) == b"shown"
+        assert stat.S_ISCHR(os.fstat(terminal).st_mode)
+        assert Path(os.ttyname(terminal)).is_char_device()
+    finally:
+        os.close(controller)
+        os.close(terminal)

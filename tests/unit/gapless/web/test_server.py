@@ -82,7 +82,8 @@ def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            GaplessError, match=f"cannot listen on 127.0.0.1:{port} .*another --port"
+            GaplessError,
+            match=rf"cannot listen on 127.0.0.1:{port} \(Address already in use\): choose another",
         ):
             serve("t", VIEWER, port=port, is_needed=always, announce=print)
 
