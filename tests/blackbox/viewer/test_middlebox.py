@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.forwarder.refusals import GROUP as REFUSED_GROUP
+from tests.support.forwarder.refusals import REFUSALS, working
+from tests.support.forwarder.scripted_cloudwatch import scripted_cloudwatch
 from tests.support.network.middlebox import Middlebox
-from tests.support.processes.gapless_processes import Viewer, forwarder
+from tests.support.processes.gapless_processes import GaplessProcess, Viewer, forwarder, wait_until
 from tests.support.processes.log_writer import CLEAN, Ledger, compare, events_of, now_ms
 from tests.support.processes.moto_server import raw_moto
 
@@ -40,3 +43,25 @@ def test_polling_brings_and_verifies_history_and_live_events(tmp_path: Path) -> 
         ledger.close()
     assert compare(ledger.accepted, events_of(record)) == CLEAN
     assert compare(ledger.accepted, shown) == CLEAN
+
+
+def test_polling_brings_the_reason_for_which_cloudwatch_refuses(tmp_path: Path) -> None:
+    refused = REFUSALS["denied"]
+    with (
+        scripted_cloudwatch(working()) as cloudwatch,
+        forwarder(REFUSED_GROUP, cloudwatch.url, tmp_path) as process,
+        Middlebox(urlsplit(process.ready()["websocket"]).port or 0) as box,
+    ):
+        url = f"ws://127.0.0.1:{box.port}/v1/tail"
+        follow = ("tail", url, "--since", "10m", "--output", "text")
+        with GaplessProcess(*follow, state=tmp_path) as viewer:
+
+            def is_said(text: str) -> bool:
+                return any(text in line for line in viewer.err.so_far())
+
+            viewer.out.wait_for(3, "lines")
+            works, cloudwatch.default = cloudwatch.default, lambda _: refused.reply
+            wait_until(lambda: is_said(refused.text), "the reason")
+            cloudwatch.default = works
+            wait_until(lambda: is_said("can be read again"), "the all-clear")
+        assert box.refused >= 1
