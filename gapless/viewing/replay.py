@@ -73,7 +73,7 @@ def open_source(file: str) -> Iterator[ReplaySource]:
             found = os.fstat(number)
             size = found.st_size if stat.S_ISREG(found.st_mode) else None
             name = "standard input" if file == _STDIN else Path(file).name
-            source = ReplaySource(opened, name, size)
+            source = ReplaySource(opened, name, size, file)
         yield source
 
 

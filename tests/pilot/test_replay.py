@@ -215,7 +215,7 @@ async def test_a_log_claims_nothing() -> None:
         await screen.press("G")
         assert "entry 4" in screen.text
         assert "oops" in screen.text
-        assert "1 unusable line shown as they are" in screen.text
+        assert "1 unusable line shown as it is" in screen.text
         assert "nothing in it says whether lines are missing" in screen.text
         for claim in ("COMPLETE", "LIVE", "VERIFIED"):
             assert claim not in screen.text

@@ -32,12 +32,22 @@ _OPENERS: Final[dict[bytes, Callable[[IO[bytes]], Any]]] = {
 _COMMANDS: Final = {
     b"\x28\xb5\x2f\xfd": ("compressed by zstd", "zstd -dc"),
     b"PK\x03\x04": ("a ZIP archive", "unzip -p"),
+    b"\xff\xfe\0\0": ("UTF-32", "iconv -f UTF-32 -t UTF-8"),  # before UTF-16, its first half
+    b"\0\0\xfe\xff": ("UTF-32", "iconv -f UTF-32 -t UTF-8"),
+    b"{\0\0\0": ("UTF-32", "iconv -f UTF-32LE -t UTF-8"),
+    b"\0\0\0{": ("UTF-32", "iconv -f UTF-32BE -t UTF-8"),
     b"\xff\xfe": ("UTF-16", "iconv -f UTF-16 -t UTF-8"),
     b"\xfe\xff": ("UTF-16", "iconv -f UTF-16 -t UTF-8"),
     b"{\0": ("UTF-16", "iconv -f UTF-16LE -t UTF-8"),
     b"\0{": ("UTF-16", "iconv -f UTF-16BE -t UTF-8"),
 }
 """What begins with these bytes cannot be read, and which command makes it readable."""
+
+_TAR: Final = ("a tar archive", "tar -xOf")
+"""As ``_COMMANDS`` has it; tar decompresses by itself."""
+
+_TAR_MAGIC: Final = slice(257, 262)
+"""Where ``ustar`` stands in the header of a tar archive."""
 
 _DAMAGES: Final = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 """What the decompressors raise."""
@@ -92,6 +102,8 @@ class Content:
         self._inner = None if opener is None else _Decompressed(opener(opened))
         inner = self._inner
         self.file = opened if inner is None else io.BufferedReader(inner, BUFFER_BYTES)
+        if self.file.peek(_TAR_MAGIC.stop)[_TAR_MAGIC] == b"ustar":
+            self.refusal = _TAR
 
     @property
     def is_damaged(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shlex
 import time
 from collections.abc import Callable
 from typing import IO, Final
@@ -59,13 +60,15 @@ class ReplaySource:
         file: The file, at its beginning.
         name: What the screen calls it.
         size: Its size in bytes; None: unknown, as that of a pipe.
+        path: Its path, for a command that makes it readable; empty: its name.
 
     Raises:
         ReplayError: Nothing in it can be used, or it cannot be read.
     """
 
-    def __init__(self, file: IO[bytes], name: str, size: int | None) -> None:
+    def __init__(self, file: IO[bytes], name: str, size: int | None, path: str = "") -> None:
         self.name = name
+        self._path = path or name
         self.size = size
         self.read_bytes = 0
         self._content = self._open(file)
@@ -119,7 +122,7 @@ class ReplaySource:
             raise self._unreadable(error) from error
         if content.refusal is not None:
             what, command = content.refusal
-            shown = "FILE" if self.size is None else self.name
+            shown = "FILE" if self.size is None else shlex.quote(self._path)
             msg = f"{self.name} is {what}: {command} {shown} | gapless replay -"
             raise ReplayError(msg)
         return content
@@ -391,7 +394,8 @@ def problem_text(recording: Recording) -> str:
     if found.is_truncated:
         texts.append("truncated: shown as far as it goes")
     if found.unusable:
-        texts.append(f"{units.plural(found.unusable, 'unusable line')} shown as they are")
+        as_is = "it is" if found.unusable == 1 else "they are"
+        texts.append(f"{units.plural(found.unusable, 'unusable line')} shown as {as_is}")
     if found.evicted:
         texts.append(f"{units.plural(found.evicted, 'line')} not recorded")
     if recording.tape.duplicates:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import tarfile
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,18 @@ from tui.replay.recording import Recording
 
 LINES = [{"ts": 1_700_000_000 + at, "msg": f"grüße {at}"} for at in range(3)]
 LOG = encoded(LINES)
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        member = tarfile.TarInfo("a.log")
+        member.size = len(LOG)
+        tar.addfile(member, io.BytesIO(LOG))
+    return file.getvalue()
+
+
+TAR = archive()
 
 
 def read(data: bytes) -> Recording:
@@ -60,18 +73,29 @@ def test_a_truncated_compressed_record_is_read_as_far_as_it_goes(
         (LOG.decode().encode("utf-16"), "UTF-16: iconv -f UTF-16 -t UTF-8 a.log | gapless"),
         (LOG.decode().encode("utf-16-le"), "UTF-16: iconv -f UTF-16LE -t UTF-8 a.log | gapless"),
         (LOG.decode().encode("utf-16-be"), "UTF-16: iconv -f UTF-16BE -t UTF-8 a.log | gapless"),
+        (LOG.decode().encode("utf-32"), "UTF-32: iconv -f UTF-32 -t UTF-8 a.log | gapless"),
+        (LOG.decode().encode("utf-32-le"), "UTF-32: iconv -f UTF-32LE -t UTF-8 a.log | gapless"),
+        (LOG.decode().encode("utf-32-be"), "UTF-32: iconv -f UTF-32BE -t UTF-8 a.log | gapless"),
+        (TAR, "a.log is a tar archive: tar -xOf a.log | gapless replay -"),
+        (gzip.compress(TAR), "a.log is a tar archive: tar -xOf a.log | gapless replay -"),
         (b"[1, 2]", "line 1: it is not a JSON object"),
         (b'{"a":\n[}\n', "line 1: it is not a JSON object"),
     ],
     ids=[  # compressed data differs from one process to the next
         *("no gzip", "cut gzip", "empty gzip", "zstd", "zip"),
-        *("utf-16", "utf-16-le", "utf-16-be", "numbers", "no json"),
+        *("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
+        *("tar", "tar.gz", "numbers", "no json"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_remedy(data: bytes, reason: str) -> None:
     with pytest.raises(ReplayError) as refused:
         read(data)
     assert reason in str(refused.value)
+
+
+def test_the_command_names_the_path_as_a_shell_reads_it() -> None:
+    with pytest.raises(ReplayError, match=r"b c\.log is .*: tar -xOf '/a/b c\.log' \| gapless"):
+        ReplaySource(io.BytesIO(TAR), "b c.log", len(TAR), "/a/b c.log")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
