@@ -7,6 +7,7 @@ CloudWatch themselves, such as those of ``tail --output json`` or the AWS CLI, a
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, cast
@@ -42,7 +43,25 @@ _UNIT: Final = 1_000
 
 _ORIGINS: Final = ("live", "backfill", "repair")
 
-decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def decode_object(text: str | bytes) -> dict[str, Any]:
+    """Decode a JSON object; half of a surrogate pair becomes U+FFFD.
+
+    JavaScript writes such halves where a program cut a text in the middle of an emoji.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON object.
+    """
+    try:
+        return _decode(text)
+    except msgspec.DecodeError as error:
+        try:
+            halves = json.dumps(json.loads(text), ensure_ascii=False)
+        except ValueError:
+            raise error from None
+        return _decode(halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 class LogLine(NamedTuple):

@@ -112,6 +112,17 @@ def test_output_that_finds_no_room_is_not_blamed_on_the_record(
     assert b"the output could not be written (No space left on device)" in found.stderr
 
 
+def test_half_of_a_surrogate_pair_does_not_make_a_line_unusable(tmp_path: Path) -> None:
+    half = {"timestamp": 1_700_000_000_000, "message": "cut \ud83d", "logger": "a\udc00"}
+    event = half | {"eventId": "7", "logStreamName": "s"}
+    log = "".join(json.dumps(one) + "\n" for one in (half, event)).encode()
+    found = run(tmp_path, "-", "--output", "json", stdin=log)
+    assert (found.returncode, found.stderr) == (0, b"")
+    shown = [json.loads(line) for line in found.stdout.splitlines()]
+    assert {one["log_stream"] for one in shown} == {"a\ufffd", "s"}
+    assert "cut \ufffd" in messages(found.stdout)
+
+
 @pytest.mark.parametrize("speed", ["1", "100", "max"])
 def test_the_screen_plays_a_record(tmp_path: Path, record: Path, speed: str) -> None:
     words = ("replay", str(record), "--speed", speed, "--grep", "level=0")
