@@ -58,6 +58,9 @@ TEXT_CHARS_MAX: Final = 2_000
 LENGTH_MS_MAX: Final = DAY_MS
 """Latest step of a scenario."""
 
+FOREVER_MS: Final = 100_000 * DAY_MS
+"""Longer than any limit of a duration."""
+
 FORWARDERS_MAX: Final = 9
 """Each is two processes, and a machine has few cores."""
 
@@ -73,6 +76,8 @@ _NAME: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _FAULT_NAME: Final = re.compile(rf"[\w.-]{{1,{NAME_CHARS_MAX}}}")
 """As in the control API."""
 _SECONDS: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?s|([0-9]{1,12})ms", re.ASCII)
+_LONG_SPAN: Final = re.compile(r"[0-9]+(?:\.[0-9]{1,3}s|ms|[wdhms])", re.ASCII)
+"""A duration of one unit, however long."""
 _wrap: Final = textwrap.TextWrapper(98, break_long_words=False, break_on_hyphens=False).wrap
 _LONG_NUMBER: Final = re.compile(r"[0-9_]{4000}", re.ASCII)
 _AT_LINE: Final = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)\Z")
@@ -97,6 +102,8 @@ Reader = Callable[[object], Any]
 def parse_span(value: object) -> int:
     """Parse a duration such as ``2m``, ``18.5s`` or ``350ms``; return ms.
 
+    One that is too long for any use is ``FOREVER_MS``, so that the limit is named, not the form.
+
     Raises:
         ValueError: it is none.
     """
@@ -109,7 +116,8 @@ def parse_span(value: object) -> int:
         try:
             return parse_duration(value)
         except TimeFormatError:
-            pass
+            if _LONG_SPAN.fullmatch(value):
+                return FOREVER_MS
     msg = f'must be a duration such as "5s", "1.5s", "350ms", "2m" or "1h", not {_shown(value)}'
     raise ValueError(msg)
 

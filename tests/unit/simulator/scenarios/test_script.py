@@ -224,6 +224,9 @@ MALFORMED = {
     "source": (f"[setup]\nsource = 'push'\n{STEP}", "must be one of live, poll", "'push'"),
     "since": (f"[setup]\nsince = '1 hour'\n{STEP}", "must be a duration such as", "'1 hour'"),
     "too early": (f"[setup]\nsince = '0s'\n{STEP}", "must be from 1s to 365d", "'0s'"),
+    "too late": ("[[steps]]\nat = '100000d'\n", "must be from 0s to 1d", "not '100000d'"),
+    "much too late": ("[[steps]]\nat = '12345678901s'\n", "must be from 0s to 1d", "not '12345"),
+    "too old": (f"[setup]\ngroup_age = '9999w'\n{STEP}", "must be from 0s to 365d", "'9999w'"),
     "no time": ("[[steps]]\nsay = 'x'\n", "line 1: steps[1]: has no time", 'at = "5s"'),
     "time": ("[[steps]]\nat = 5\n", "line 2: steps[1].at: must be a duration", "5"),
     "unknown fault": (
