@@ -193,6 +193,11 @@ class LogGroup:
         return self._expiry.retention_ms
 
     @property
+    def created_ms(self) -> int | None:
+        """When the log group was created, by AWS's clock; None: unknown."""
+        return self._expiry.created_ms
+
+    @property
     def first_scan_count(self) -> int:
         """First scans of old time so far; see ``learn_settings``."""
         return self._expiry.first_scan_count

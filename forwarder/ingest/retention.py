@@ -63,7 +63,8 @@ class Expiry:
         """The retention setting; None: unknown, or events are kept for ever."""
         self.first_scan_count = 0
         """First scans so far; an answer settles those that were counted as it was requested."""
-        self._created_ms: int | None = None
+        self.created_ms: int | None = None
+        """When the log group was created, by AWS's clock; None: unknown."""
         self._is_known = False
         self._scanned_ms = 0
         self._removed_ms = 0
@@ -80,7 +81,7 @@ class Expiry:
         was_ms = self.retention_ms
         if was_ms is not None and (retention_ms is None or retention_ms > was_ms):
             self._removed_ms = self._scanned_ms - was_ms
-        self.retention_ms, self._created_ms = retention_ms, created_ms
+        self.retention_ms, self.created_ms = retention_ms, created_ms
         self._is_known = True
         self._firsts = [
             one
@@ -120,7 +121,7 @@ class Expiry:
         found = []
         for one in self._firsts:
             floor_ms = self._floor_ms(one.ended_ms)
-            low, high = max(one.from_, self._created_ms or 0), min(one.through, floor_ms - 1)
+            low, high = max(one.from_, self.created_ms or 0), min(one.through, floor_ms - 1)
             if low < floor_ms - SLACK_MS and low <= high:
                 found.append((low, high, AWAY if one.is_between else EXPIRED))
         return found

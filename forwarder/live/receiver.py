@@ -207,7 +207,9 @@ class LiveReceiver:
             if fresh:
                 self.request_poll()
             return
-        earliest, latest = now_ms - ROW_AGE_MAX_MS, now_ms + ROW_AHEAD_MAX_MS
+        # A subscription that lags may still deliver what a deleted log group of this name held.
+        earliest = max(now_ms - ROW_AGE_MAX_MS, self._group.created_ms or 0)
+        latest = now_ms + ROW_AHEAD_MAX_MS
         rows = [one for one in fresh if earliest <= one.timestamp <= latest]
         if len(rows) < len(fresh):
             self.request_poll()

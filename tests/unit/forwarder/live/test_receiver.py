@@ -190,6 +190,17 @@ async def test_events_of_another_time_wait_for_a_scan(rig: Rig) -> None:
     assert rig.hints == hints + 1
 
 
+async def test_events_from_before_the_log_group_was_created_wait_for_a_scan(rig: Rig) -> None:
+    # A lagging subscription still delivers them after the log group was deleted and recreated.
+    await rig.agree()
+    created = rig.clock()
+    rig.group.learn_settings(None, created)
+    await rig.take(event(8, created - 1), event(9, created))
+    assert sorted(rig.rows()) == ["1", "2", "3", "9"]
+    rig.poll(event(8, created - 1), event(9, created))
+    assert sorted(rig.rows()) == ["1", "2", "3", "8", "9"]
+
+
 async def test_a_mark_ends_before_a_row_that_is_not_visible_yet(rig: Rig) -> None:
     first = await rig.agree()
     at = rig.clock()
