@@ -142,16 +142,16 @@ class Rig:
     # The simulators, and the viewer
 
     def _begin(self, stack: contextlib.ExitStack) -> None:
-        setup = SCENARIOS["chaos"].setup
-        seeds = [self._seed, self._seed + 1_000_000][: 1 + self._variant.two]
+        seeds = [self._seed, self._seed + 1][: 1 + self._variant.two]
+        setups = [SCENARIOS["chaos"].setup_for(seed) for seed in seeds]
         processes = [
             stack.enter_context(
                 GaplessProcess(
-                    *("simulate", "--seed", str(seed), *play.simulate_arguments(setup)),
+                    *("simulate", "--seed", str(setup.seed), *play.simulate_arguments(setup)),
                     state=self._folder / f"simulator-{number}",
                 )
             )
-            for number, seed in enumerate(seeds)
+            for number, setup in enumerate(setups)
         ]
         readies = [process.ready() for process in processes]
         self._apis = [ControlApi(str(ready["control"])) for ready in readies]
@@ -159,7 +159,7 @@ class Rig:
             for api in self._apis:
                 burst = {"events": PAST, "span_ms": 60_000}
                 api.switch_on({"type": "burst", "name": "past", "attributes": burst})
-        since_ms = time.time_ns() // 1_000_000 - setup.since_ms
+        since_ms = time.time_ns() // 1_000_000 - setups[0].since_ms
         if self._variant.has_controls:
             self._program = ("-m", "tests.chaos.screen")
             self._arguments = [
