@@ -5,11 +5,12 @@ Times are ms from the scenario's start, by the wall clock of this machine.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+
+from wire import record as entries
 
 CONNECTED: Final = frozenset({"backfilling", "live", "quiet", "polling", "ended"})
 """States of the viewer in which lines can be received."""
@@ -140,6 +141,13 @@ class Course(ViewerCourse):
     healed_ms: int = 0
 
 
+_Told = (
+    entries.State | entries.Upstream | entries.Verified | entries.SecondEntry | entries.Outage
+    | entries.Gap | entries.Lost
+)  # fmt: skip
+_ENTRIES: Final = entries.EntryReader[_Told](_Told)
+
+
 def read_viewer_course(record: bytes, started_ms: int) -> ViewerCourse:
     """Return what a viewer's record says of its course.
 
@@ -152,43 +160,33 @@ def read_viewer_course(record: bytes, started_ms: int) -> ViewerCourse:
         # Most lines are events: parsing a million of them would take seconds.
         if not line or line.startswith((b'{"type":"event"', b'{"type":"mark"')):
             continue
-        entry = json.loads(line)
-        at_ms = entry.get("at", 0) - started_ms
-        match entry["type"]:
-            case "state":
-                course.states.append(StateChange(at_ms, entry["state"], entry["detail"]))
-            case "upstream":
-                course.upstream.append(StateChange(at_ms, entry["state"], entry["reason"]))
-            case "verified":
-                course.verified.append(Verified(at_ms, _since(entry["through"], started_ms)))
-            case "second":
-                counts = (entry[name] for name in ("lines", "late", "repaired", "lag"))
-                course.seconds.append(Second(at_ms, *counts))
-            case "outage":
+        match _ENTRIES.read(line):
+            case entries.State() as one:
+                course.states.append(StateChange(one.at - started_ms, one.state, one.detail))
+            case entries.Upstream() as one:
+                course.upstream.append(StateChange(one.at - started_ms, one.state, one.reason))
+            case entries.Verified() as one:
+                through_ms = _since(one.through, started_ms)
+                course.verified.append(Verified(one.at - started_ms, through_ms))
+            case entries.SecondEntry() as one:
+                at_ms = one.at - started_ms
+                course.seconds.append(Second(at_ms, one.lines, one.late, one.repaired, one.lag))
+            case entries.Outage() as one:
                 course.outages.append(
                     Outage(
-                        entry["from"] - started_ms,
-                        _since(entry["through"], started_ms),
-                        entry["recovered"] or 0,
-                        entry["reason"],
-                        entry["outcome"] or "",
+                        one.from_ - started_ms,
+                        _since(one.through, started_ms),
+                        one.recovered or 0,
+                        one.reason,
+                        one.outcome or "",
                     )
                 )
-            case "gap":
-                course.gaps.append(
-                    Gap(
-                        entry["from"] - started_ms,
-                        entry["through"] - started_ms,
-                        entry["state"],
-                        entry["reason"],
-                        entry["recovered"],
-                    )
-                )
-            case "lost":
-                low, high = entry["from"] - started_ms, entry["through"] - started_ms
-                course.gaps.append(Gap(low, high, "lost", entry["reason"]))
-            case _:
-                pass
+            case entries.Gap() as one:
+                span = (one.from_ - started_ms, one.through - started_ms)
+                course.gaps.append(Gap(*span, one.state, one.reason, one.recovered))
+            case entries.Lost() as one:
+                span = (one.from_ - started_ms, one.through - started_ms)
+                course.gaps.append(Gap(*span, "lost", one.reason))
     return course
 
 

@@ -227,7 +227,7 @@ class _Rehearsal:
             record = self._judge()
             if record is not None and quiet_ms is not None:
                 result.marks = newest_marks(record)
-                proved_ms = max((mark["through"] for mark in result.marks), default=0)
+                proved_ms = max((mark.through for mark in result.marks), default=0)
                 if proved_ms >= quiet_ms and self._is_met():
                     result.converged_ms = _ms_since(ended) + head_ms
                     return

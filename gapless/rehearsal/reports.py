@@ -146,10 +146,7 @@ def _examples(one: RehearsalResult) -> Iterator[tuple[str, list[str]]]:
 
 
 def _marks(one: RehearsalResult) -> list[str]:
-    return [
-        f"through {mark['through']} count {mark['count']} digest {mark['digest']}"
-        for mark in one.marks
-    ]
+    return [f"through {mark.through} count {mark.count} digest {mark.digest}" for mark in one.marks]
 
 
 def _steps(one: RehearsalResult) -> list[str]:

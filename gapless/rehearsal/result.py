@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +12,7 @@ from common.text import format_size
 from gapless.rehearsal.course import Course
 from gapless.rehearsal.reactions import Reaction
 from gapless.rehearsal.viewer import Usage
+from wire.record import EntryReader, Mark
 
 UNSAFE: Final = ("duplicated", "misordered", "unexpected", "altered", "marks_lied")
 """Counts of a verdict that must be 0 at any time, also while faults are on."""
@@ -66,7 +66,7 @@ class RehearsalResult(msgspec.Struct, kw_only=True):
     forwarder_lives: int = 0
     viewer: Usage | None = None
     viewer_lives: int = 0
-    marks: list[dict[str, Any]] = []
+    marks: list[Mark] = []
     steps: list[dict[str, Any]] = []
     reactions: list[Reaction] = []
     unmet: list[str] = []
@@ -104,10 +104,15 @@ def findings(verdict: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     return [f"{verdict[name]} {name}" for name in names if verdict.get(name)]
 
 
-def newest_marks(record: bytes) -> list[dict[str, Any]]:
+_MARKS: Final = EntryReader[Mark](Mark)
+
+
+def newest_marks(record: bytes) -> list[Mark]:
     """Return the last marks that a viewer found equal, from its record."""
-    lines = (json.loads(line) for line in record.split(b"\n") if line.startswith(b'{"type":"mark"'))
-    return [mark for mark in lines if mark["equal"]][-MARKS_MAX:]
+    lines = (line for line in record.split(b"\n") if line.startswith(b'{"type":"mark"'))
+    return [mark for mark in map(_MARKS.read, lines) if mark is not None and mark.equal][
+        -MARKS_MAX:
+    ]
 
 
 def reasons(one: RehearsalResult) -> list[str]:

@@ -123,7 +123,7 @@ def _unverified(one: RehearsalResult, course: Course) -> str:
     if not lasting:
         return "The view was not verified again."
     reason = lasting[0].partition("; ")[0].partition(" (log stream")[0]
-    newest_ms = max((mark["through"] for mark in one.marks), default=0) - course.started_ms
+    newest_ms = max((mark.through for mark in one.marks), default=0) - course.started_ms
     last = f", the last at {seconds(newest_ms)}" if newest_ms > 0 else ""
     return (
         f"The view was not verified from its beginning on again, only later times{last}: "

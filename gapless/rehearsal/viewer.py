@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
 import msgspec
 
@@ -27,10 +26,10 @@ from common.errors import EXIT_CANNOT_CONNECT, GaplessError
 from common.processes import ERROR_PREFIX, STOP_WITHIN_S, child_environment, stop_process
 from common.state import STATE_DIR_VARIABLE
 from common.times import iso
+from wire.codec import encode
+from wire.record import EntryReader, Event
 
-Event = dict[str, Any]
-
-_SHOWN: Final = ("id", "log_stream", "timestamp", "message")
+_EVENTS: Final = EntryReader[Event](Event)
 
 
 def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
@@ -38,9 +37,15 @@ def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
     if not earlier:
         return record
     # As bytes: text would end a line at every separator that a message has in it.
-    entries = [json.loads(line) for line in record.split(b"\n") if line]
-    header, rest = entries[:1], entries[1:]
-    events = [one for one in rest if one["type"] == "event"]
+    lines = [line for line in record.split(b"\n") if line]
+    events: list[Event] = []
+    others: list[bytes] = []
+    for line in lines[1:]:
+        event = _EVENTS.read(line)
+        if event is None:
+            others.append(line)
+        else:
+            events.append(event)
     known = {_identity(one) for one in events}
     added: list[Event] = []
     for printed in earlier:
@@ -49,26 +54,22 @@ def joined(record: bytes, earlier: Sequence[bytes]) -> bytes:
         known |= {_identity(one) for one in fresh}
     # The record's own order is kept, since it is what is judged.
     merged = heapq.merge(events, sorted(added, key=_place), key=_place)
-    others = [one for one in rest if one["type"] != "event"]
-    return _lines([*header, *merged, *others])
+    return b"".join(line + b"\n" for line in (*lines[:1], *map(encode, merged), *others))
 
 
 def events_of(printed: bytes) -> list[Event]:
     """Return the events of a process's output, without a last line that is incomplete."""
     whole, _, _ = printed.rpartition(b"\n")
-    return [{"type": "event", **json.loads(line)} for line in whole.split(b"\n") if line]
+    read = (_EVENTS.read(line) for line in whole.split(b"\n") if line)
+    return [event for event in read if event is not None]
 
 
 def _identity(event: Event) -> tuple[object, ...]:
-    return tuple(event[name] for name in _SHOWN)
+    return (event.id, event.log_stream, event.timestamp, event.message)
 
 
 def _place(event: Event) -> tuple[int, int]:
-    return (event["timestamp"], int(event["id"]))
-
-
-def _lines(entries: Iterable[Event]) -> bytes:
-    return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in entries)
+    return (event.timestamp, int(event.id))
 
 
 LINES_MAX: Final = 2_000_000

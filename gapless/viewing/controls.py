@@ -28,6 +28,7 @@ from tui.screen.ports import (
     VerdictStatus,
 )
 from wire.codec import encode
+from wire.record import Entry
 
 UNJUDGED: Final = "unjudged"
 """Key of the reason that stands in place of a verdict."""
@@ -495,8 +496,7 @@ async def _encode_record(engine: Engine) -> bytes:
     """
     engine.merge()
     status, timeline = engine.status, engine.timeline
-    parts = [record_header(engine, status), *verification_entries(engine, status)]
-    written = [_lines(parts)]
+    written = [_lines([record_header(engine, status), *verification_entries(engine, status)])]
     key = -1
     while rows := timeline.rows(at := timeline.index_of(key + 1), at + SLICE_ROWS):
         key = rows[-1].key
@@ -505,5 +505,5 @@ async def _encode_record(engine: Engine) -> bytes:
     return b"".join([*written, _lines(closing_entries(engine, status))])
 
 
-def _lines(entries: Iterable[dict[str, Any]]) -> bytes:
+def _lines(entries: Iterable[Entry]) -> bytes:
     return b"".join(encode(entry) + b"\n" for entry in entries)

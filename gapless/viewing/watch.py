@@ -290,7 +290,7 @@ def watch(viewing: Viewing, opener: Opener | None = None) -> int:
 def within_limit(viewing: Viewing) -> Viewing:
     """Return the viewing with as many targets as one viewer watches, and a notice of the rest."""
     from tui.client.membership import not_watched  # noqa: PLC0415 - websockets is slow to import
-    from tui.lines.rows import TARGETS_MAX  # noqa: PLC0415 - with it
+    from wire.record import TARGETS_MAX  # noqa: PLC0415 - with it
 
     rest = viewing.targets[TARGETS_MAX:]
     if not rest:

@@ -6,9 +6,10 @@ import contextlib
 import json
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from common.text import unique_keys
 from simulator.acceptance import NEVER
@@ -16,9 +17,18 @@ from simulator.cloudwatch.altered_texts import Alteration
 from simulator.cloudwatch.filter_patterns import Matches, compile_filter, parse
 from simulator.errors import SimulatorError
 from wire.codec import encode
-from wire.errors import WireError
 from wire.order import key_of
 from wire.query import Filter
+from wire.record import (
+    RECORD_VERSION,
+    EntryReader,
+    Event,
+    Gap,
+    Header,
+    HeaderTarget,
+    Lost,
+    Mark,
+)
 
 SCAN_MS: Final = 10_000
 """An event that is deleted within this time after a scan began may be missing from it."""
@@ -87,13 +97,10 @@ class LedgerEvent(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-RECORD_VERSION: Final = 1
-
 _ALTERED: Final = "altered"
 """What the reason of a gap begins with whose events have other texts by now."""
 
-_FAST_DECODER: Final = msgspec.json.Decoder()
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=unique_keys)
+_UNIQUE: Final = json.JSONDecoder(object_pairs_hook=unique_keys)
 
 _UNDECLARED_STATES: Final = frozenset({"repaired"})
 
@@ -101,7 +108,6 @@ _UNDECLARED_STATES: Final = frozenset({"repaired"})
 class Target(msgspec.Struct, frozen=True):
     """One request of the viewer: a log group, a start in ms, and a filter."""
 
-    name: str = ""
     since: int | None = None
     filter: Filter = Filter()
 
@@ -130,31 +136,19 @@ class Shown(msgspec.Struct, frozen=True, gc=False):
         return (self.stream, self.timestamp, self.message)
 
 
-class Claim(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """A mark that the viewer found equal: it claims that its range is complete.
-
-    ``seq`` is the last one discovered when it arrived; ``NEVER`` where it can't be compared with
-    the seqs of the shown events.
-    """
-
-    from_: int
-    through: int
-    scanned_at: int
-    target: str | int | None = None
-    seq: int = NEVER
-
-
 class Record(msgspec.Struct):
     """The events that a viewer shows, in display order, with its claims and declared ranges.
 
     Attributes:
+        claims: Marks that it found equal, so that it claims their ranges to be complete; their seq
+            is ``NEVER`` where it can't be compared with those of the shown events.
         declared: The ranges that it declares incomplete.
         altered: The ranges of which it says, or once said, that CloudWatch returns other texts.
     """
 
     targets: list[Target] = []
     shown: list[Shown] = []
-    claims: list[Claim] = []
+    claims: list[Mark] = []
     declared: list[tuple[int, int]] = []
     altered: list[tuple[int, int]] = []
 
@@ -166,12 +160,9 @@ class Record(msgspec.Struct):
                 return True
         return not self.targets
 
-    def covers(self, claim: Claim, stream: str, message: str) -> bool:
+    def covers(self, claim: Mark, stream: str, message: str) -> bool:
         """Whether a claim covers such an event of that stream."""
-        if isinstance(claim.target, int):
-            mine = self.targets[claim.target : claim.target + 1]
-        else:
-            mine = [one for one in self.targets if one.name == claim.target]
+        mine = self.targets[claim.target : claim.target + 1]
         return not self.targets or any(one.selects(stream, message) for one in mine or self.targets)
 
     def declares(self, timestamp: int) -> bool:
@@ -183,8 +174,12 @@ class Record(msgspec.Struct):
         return any(low <= timestamp <= high for low, high in self.altered)
 
 
+_Judged = Header | Event | Mark | Gap | Lost
+_ENTRIES: Final = EntryReader[_Judged](_Judged)
+
+
 def read_record(lines: Iterable[str | bytes]) -> Record:
-    """Parse a record from lines of NDJSON; lines of unknown types are ignored.
+    """Parse a record from lines of NDJSON; lines of other types are ignored.
 
     Raises:
         SimulatorError: it is not a record; the text names the line and the error.
@@ -194,14 +189,13 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
         if not line.strip():
             continue
         try:
-            fields = _parse(line)
+            entry = _read(line)
             if record is None:
-                record = _header(fields)
+                record = _header(entry)
             else:
-                _add_line(record, fields)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            msg = f"line {number} is not of a viewer's record: {reason[:200]}"
+                _add_entry(record, entry)
+        except (ValueError, RecursionError) as error:
+            msg = f"line {number} is not of a viewer's record: {str(error)[:200]}"
             raise SimulatorError(msg) from error
     if record is None:
         msg = "the record is empty: even a record without events begins with its header"
@@ -209,48 +203,29 @@ def read_record(lines: Iterable[str | bytes]) -> Record:
     return record
 
 
-def _parse(line: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse a line, in which no key may stand twice.
-
-    A line that is the same when it is written again has none; so are those of our viewer, which
-    take a third of the time like this.
-    """
+def _read(line: str | bytes) -> _Judged | None:
+    """Read an entry; a key that stands twice is refused, of which the reader takes the last."""
     data = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
-    with contextlib.suppress(ValueError, RecursionError):
-        fields = _FAST_DECODER.decode(data)
-        if encode(fields) == data.strip():
-            return fields
-    return _DECODER.decode(data.decode("utf-8", "surrogatepass"))
+    with contextlib.suppress(msgspec.DecodeError):
+        entry = _ENTRIES.read(data)
+        if entry is not None and encode(entry) == data.strip():
+            return entry  # as a viewer writes it: no key stands twice
+    _UNIQUE.decode(data.decode("utf-8", "surrogatepass"))
+    return _ENTRIES.read(data)
 
 
-def _header(fields: dict[str, Any]) -> Record:
-    if fields["type"] != "record" or fields["version"] != RECORD_VERSION:
+def _header(entry: _Judged | None) -> Record:
+    if not isinstance(entry, Header) or entry.version != RECORD_VERSION:
         msg = f'it must begin with {{"type": "record", "version": {RECORD_VERSION}, ...}}'
         raise ValueError(msg)
-    return Record(targets=[_target(one) for one in fields.get("targets", [])])
+    return Record(targets=[_target(one) for one in entry.targets])
 
 
-def _target(fields: str | dict[str, Any]) -> Target:
-    if isinstance(fields, str):
-        return Target(name=fields)
-    names = fields.get("filter") or fields
-    return Target(
-        name=str(fields.get("name", "")),
-        since=msgspec.convert(fields.get("since"), type=int | None),
-        filter=Filter(
-            _texts(names.get("streams")),
-            _texts(names.get("executions")),
-            _texts(names.get("prefixes")),
-            _pattern(names.get("pattern")),
-        ),
-    )
-
-
-def _pattern(value: object) -> str:
-    """A filter pattern, which the language must know."""
-    pattern = msgspec.convert(value or "", type=str)
-    parse(pattern)
-    return pattern
+def _target(one: str | HeaderTarget) -> Target:
+    if isinstance(one, str):
+        return Target()
+    parse(one.filter.pattern)  # the language must know it
+    return Target(one.since, one.filter)
 
 
 @lru_cache(maxsize=64)
@@ -263,43 +238,20 @@ def _matches(pattern: str, message: str) -> bool:
     return not pattern or _matcher(pattern)(message)
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    return msgspec.convert(value or (), type=tuple[str, ...])
-
-
-def _add_line(record: Record, fields: dict[str, Any]) -> None:
-    kind = fields["type"]
-    if kind == "event":
-        record.shown.append(_shown(fields))
-    elif kind == "mark":
-        if fields["equal"]:
-            claim = msgspec.convert(fields, type=Claim)
-            if fields.get("confirmed") is not True:
-                claim = msgspec.structs.replace(claim, seq=NEVER)
-            record.claims.append(claim)
-    elif kind in {"lost", "gap"}:
-        span = msgspec.convert((fields["from"], fields["through"]), type=tuple[int, int])
-        if kind == "lost" or fields["state"] not in _UNDECLARED_STATES:
-            record.declared.append(span)
-        if str(fields.get("reason", "")).startswith(_ALTERED):
-            record.altered.append(span)
-
-
-def _shown(fields: dict[str, Any]) -> Shown:
-    event_id, timestamp = fields["id"], fields["timestamp"]
-    stream, message = fields["log_stream"], fields["message"]
-    if type(event_id) is not str or type(timestamp) is not int:
-        msg = "id must be a string and timestamp a number of ms"
-        raise WireError(msg)
-    if type(stream) is not str or type(message) is not str:
-        msg = "log_stream and message must be strings"
-        raise WireError(msg)
-    return Shown(
-        key_of(timestamp, event_id),
-        event_id,
-        stream,
-        timestamp,
-        message,
-        # Lines printed before a restart of the viewer have no ``confirmed``.
-        msgspec.convert(fields["seq"], type=int) if fields.get("confirmed") is True else 0,
-    )
+def _add_entry(record: Record, entry: _Judged | None) -> None:
+    match entry:
+        case Event():
+            # Lines printed before a restart of the viewer have no ``confirmed``.
+            seq = entry.seq if entry.confirmed else 0
+            key = key_of(entry.timestamp, entry.id)
+            record.shown.append(
+                Shown(key, entry.id, entry.log_stream, entry.timestamp, entry.message, seq)
+            )
+        case Mark(equal=True):
+            record.claims.append(entry if entry.confirmed else replace(entry, seq=NEVER))
+        case Gap() | Lost():
+            span = (entry.from_, entry.through)
+            if isinstance(entry, Lost) or entry.state not in _UNDECLARED_STATES:
+                record.declared.append(span)
+            if entry.reason.startswith(_ALTERED):
+                record.altered.append(span)

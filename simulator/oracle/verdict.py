@@ -30,14 +30,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from simulator.acceptance import NEVER
-from simulator.oracle.record import Claim, Identity, LedgerEvent, Record, Shown, read_record
+from simulator.oracle.record import Identity, LedgerEvent, Record, Shown, read_record
+from wire.record import Mark
 
 _BLOCK: Final = 512
 """Shown events that are skipped at once where none of them was discovered after a mark."""
 
 
 def find_false_marks(
-    claims: Sequence[Claim],
+    claims: Sequence[Mark],
     record: Record,
     accepted: Sequence[LedgerEvent],
     missing: Iterable[LedgerEvent],
@@ -74,7 +75,7 @@ def find_false_marks(
 
 
 def _not_in_time(
-    claim: Claim,
+    claim: Mark,
     late: Mapping[Identity, int],
     known: Mapping[Identity, Sequence[LedgerEvent]],
     copies: Mapping[Identity, int],
@@ -100,7 +101,7 @@ class _Discoveries:
             for at in range(0, len(self._rows), _BLOCK)
         ]
 
-    def after(self, claim: Claim) -> Counter[Identity]:
+    def after(self, claim: Mark) -> Counter[Identity]:
         """Events in a claim's range that were discovered after it."""
         low = bisect_left(self._times, claim.from_)
         high = bisect_right(self._times, claim.through)
@@ -298,7 +299,7 @@ def _recognise_altered(
 
 
 def _find_silent_marks(
-    claims: Iterable[Claim], record: Record, altered: Iterable[_AlteredEvent]
+    claims: Iterable[Mark], record: Record, altered: Iterable[_AlteredEvent]
 ) -> Iterator[Identity]:
     """One event for each mark that covers an altered event without saying so."""
     silent = [one for one in altered if not record.declares_altered(one.shown.timestamp)]
@@ -445,7 +446,7 @@ def _count_losses(
             examples.add("undeclared", event.identity)
 
 
-def _at_true_time(claim: Claim, clocks: Sequence[tuple[int, int, int]]) -> Claim:
+def _at_true_time(claim: Mark, clocks: Sequence[tuple[int, int, int]]) -> Mark:
     """The claim with the moment of its scan by a correct clock."""
     if not clocks:
         return claim

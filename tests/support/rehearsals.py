@@ -15,6 +15,7 @@ from gapless.rehearsal.course import (
 )
 from gapless.rehearsal.reactions import reactions
 from gapless.rehearsal.result import RehearsalResult
+from wire.record import Mark
 
 START_MS: Final = 1_800_000_000_000
 HOSTILE: Final = "<b>&\"'|\x1b[2J\x00]]>"
@@ -123,7 +124,7 @@ def result(**changes: Any) -> RehearsalResult:  # noqa: ANN401 - any field of a 
         "verdict": {"clean": True, "shown": 842, "owed": 842, "marks": 9, "lost": 0},
         "converged_ms": 2_500,
         "bound_ms": 9_000,
-        "marks": [{"through": 8, "count": 5, "digest": "abc"}],
+        "marks": [Mark(from_=1, through=8, scanned_at=9, count=5, digest="abc")],
         "steps": STEPS,
         "course": happened,
         "reactions": reactions(happened),

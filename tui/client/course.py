@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from tui.lines.rows import Line
+from wire.record import AlteredLines, Detail, Moment, SecondEntry, Upstream, Verified
 
 SECONDS_MAX: Final = 3_600
 """Newest seconds with lines that are kept: an hour of a demonstration."""
@@ -28,42 +28,16 @@ ARRIVALS_MAX: Final = 50_000
 """Newest batches whose arrival is kept: an hour and more of a busy demonstration."""
 
 
-class Second(msgspec.Struct):
-    """The lines that arrived in one second.
-
-    Attributes:
-        at_ms: Its beginning.
-        lines: New lines.
-        late: Those for a time already verified.
-        repaired: Those that only a scan found.
-        lag_ms: Longest time from CloudWatch's acceptance to the arrival.
-    """
-
-    at_ms: int
-    lines: int = 0
-    late: int = 0
-    repaired: int = 0
-    lag_ms: int = 0
-
-
 class Course:
-    """What one target showed over time.
+    """What one target showed over time: the newest of its seconds and of each kind of change."""
 
-    Attributes:
-        seconds: The newest seconds in which lines arrived.
-        verified: The newest changes of T, the time through which everything is verified, as
-            (moment, T); None: nothing is.
-        upstream: The newest changes of CloudWatch's state, as (moment, state or code, reason).
-        details: The newest changes of the words beside the state, as (moment, words).
-        altered: The newest changes of the number of altered lines, as (moment, number).
-    """
-
-    def __init__(self) -> None:
-        self.seconds: deque[Second] = deque(maxlen=SECONDS_MAX)
-        self.verified: deque[tuple[int, int | None]] = deque(maxlen=CHANGES_MAX)
-        self.upstream: deque[tuple[int, str, str]] = deque(maxlen=CHANGES_MAX)
-        self.details: deque[tuple[int, str]] = deque(maxlen=CHANGES_MAX)
-        self.altered: deque[tuple[int, int]] = deque(maxlen=CHANGES_MAX)
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._seconds: deque[SecondEntry] = deque(maxlen=SECONDS_MAX)
+        self._verified: deque[Verified] = deque(maxlen=CHANGES_MAX)
+        self._upstream: deque[Upstream] = deque(maxlen=CHANGES_MAX)
+        self._details: deque[Detail] = deque(maxlen=CHANGES_MAX)
+        self._altered: deque[AlteredLines] = deque(maxlen=CHANGES_MAX)
         self._since_ms: int | None = None
         self._arrivals: dict[int, list[tuple[int, int, int]]] = {}
         """For each era, first and last seq of a batch, ascending, and when it arrived."""
@@ -77,9 +51,9 @@ class Course:
         if self._since_ms is None:
             self._since_ms = now_ms
         begin_ms = now_ms // 1_000 * 1_000
-        if not self.seconds or self.seconds[-1].at_ms < begin_ms:
-            self.seconds.append(Second(begin_ms))
-        second = self.seconds[-1]
+        if not self._seconds or self._seconds[-1].at < begin_ms:
+            self._seconds.append(SecondEntry(target=self._target, at=begin_ms))
+        second = self._seconds[-1]
         second.lines += len(lines)
         second.late += sum([line.late_ms > 0 for line in lines])
         second.repaired += [line.origin for line in lines].count("repair")
@@ -87,7 +61,7 @@ class Course:
         oldest = min(accepted, default=now_ms)
         if oldest < self._since_ms:
             oldest = min((one for one in accepted if one >= self._since_ms), default=now_ms)
-        second.lag_ms = max(second.lag_ms, now_ms - oldest)
+        second.lag = max(second.lag, now_ms - oldest)
 
     def arrived_ms(self, line: Line) -> int | None:
         """When a line arrived; None where that is not known, as for most of the history."""
@@ -120,61 +94,35 @@ class Course:
         """
         if line.ingestion_time is not None:
             return line.ingestion_time
-        through_ms = self.verified[-1][1] if self.verified else None
+        through_ms = self._verified[-1].through if self._verified else None
         is_late = through_ms is not None and line.timestamp <= through_ms
         return now_ms if is_late else line.timestamp
 
     def note_verified(self, through_ms: int | None, now_ms: int) -> None:
         """Note through which time everything is verified now."""
-        if not self.verified or self.verified[-1][1] != through_ms:
-            self.verified.append((now_ms, through_ms))
+        if not self._verified or self._verified[-1].through != through_ms:
+            self._verified.append(Verified(target=self._target, at=now_ms, through=through_ms))
 
     def note_upstream(self, state: str, reason: str, now_ms: int) -> None:
         """Note the state of CloudWatch that the forwarder reports now."""
-        last = self.upstream[-1][1] if self.upstream else "ok"
+        last = self._upstream[-1].state if self._upstream else "ok"
         if state != last:
-            self.upstream.append((now_ms, state, reason))
+            self._upstream.append(
+                Upstream(target=self._target, at=now_ms, state=state, reason=reason)
+            )
 
     def note_detail(self, detail: str, now_ms: int) -> None:
         """Note the words beside the state now: the last failure while it reconnects."""
-        last = self.details[-1][1] if self.details else ""
+        last = self._details[-1].detail if self._details else ""
         if detail != last:
-            self.details.append((now_ms, detail))
+            self._details.append(Detail(target=self._target, at=now_ms, detail=detail))
 
     def note_altered(self, lines: int, now_ms: int) -> None:
         """Note how many lines have another text at CloudWatch now."""
-        last = self.altered[-1][1] if self.altered else 0
+        last = self._altered[-1].count if self._altered else 0
         if lines != last:
-            self.altered.append((now_ms, lines))
+            self._altered.append(AlteredLines(target=self._target, at=now_ms, count=lines))
 
-    def entries(self, target: int) -> list[dict[str, Any]]:
+    def entries(self) -> Iterator[Moment]:
         """Return the entries of the record."""
-        found: list[dict[str, Any]] = [
-            {
-                "type": "second",
-                "target": target,
-                "at": one.at_ms,
-                "lines": one.lines,
-                "late": one.late,
-                "repaired": one.repaired,
-                "lag": one.lag_ms,
-            }
-            for one in self.seconds
-        ]
-        found += [
-            {"type": "verified", "target": target, "at": at_ms, "through": through_ms}
-            for at_ms, through_ms in self.verified
-        ]
-        found += [
-            {"type": "upstream", "target": target, "at": at_ms, "state": state, "reason": reason}
-            for at_ms, state, reason in self.upstream
-        ]
-        found += [
-            {"type": "detail", "target": target, "at": at_ms, "detail": detail}
-            for at_ms, detail in self.details
-        ]
-        found += [
-            {"type": "altered_lines", "target": target, "at": at_ms, "count": count}
-            for at_ms, count in self.altered
-        ]
-        return found
+        return chain(self._seconds, self._verified, self._upstream, self._details, self._altered)

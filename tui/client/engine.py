@@ -59,9 +59,10 @@ from tui.client.status import (
 )
 from tui.client.target import EngineTarget, LineSource, TargetSpec
 from tui.lines.packed import release_free_memory
-from tui.lines.rows import TARGETS_MAX, Change, Line, Row, Rule, RuleKind, rule_key, time_key
+from tui.lines.rows import Change, Line, Row, Rule, rule_key, time_key
 from tui.lines.timeline import CAPACITY, EvictedRange, Timeline
 from wire.messages import AlteredText
+from wire.record import TARGETS_MAX, RuleKind
 
 FLUSH_S: Final = 1 / 30
 """Shortest interval between changes of the timeline."""

@@ -32,15 +32,15 @@ from tui.client.status import (
     StateChange,
     Status,
     Stored,
-    TargetState,
     TargetStatus,
     UnequalRange,
     UpstreamProblem,
     Welcomed,
 )
-from tui.lines.rows import Rule, RuleKind, rule_key, time_key, time_of
+from tui.lines.rows import Rule, rule_key, time_key, time_of
 from tui.lines.timeline import Timeline
 from wire.order import timestamp_of
+from wire.record import RuleKind, TargetState
 
 LAG_MS: Final = 10_000
 """How long a measured lag is shown."""
@@ -114,7 +114,7 @@ class TargetHistory:
         self.backfilled = EventRate()
         self.state_changes: deque[StateChange] = deque(maxlen=HISTORY_MAX)
         self.connections: deque[ConnectionEntry] = deque(maxlen=CONNECTIONS_MAX)
-        self.course = Course()
+        self.course = Course(target)
         self.detail = ""
         self.attempt = 0
         self.retry_at_ms: int | None = None

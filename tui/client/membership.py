@@ -15,10 +15,10 @@ import msgspec
 from common.http import HttpFailure
 from tui.client.connection import Address, HttpGetter, TokenSource
 from tui.client.target import TargetSpec
-from tui.lines.rows import TARGETS_MAX
 from wire.codec import decode_body
 from wire.errors import WireError
 from wire.messages import HttpError
+from wire.record import TARGETS_MAX
 
 LIST_S: Final = 3
 """Interval between listings."""

@@ -13,18 +13,7 @@ import msgspec
 
 from tui.lines.rows import Line
 from wire.messages import ClientMessage, ExecutionStatus, GapState, Outcome, UpstreamState
-
-TargetState = Literal[
-    "failed",
-    "reconnecting",
-    "polling",
-    "connecting",
-    "backfilling",
-    "live",
-    "quiet",
-    "ended",
-]
-"""A target's state. quiet: connected, without new lines; polling: lines come only over HTTP."""
+from wire.record import TargetState
 
 STATE_ORDER: Final[tuple[TargetState, ...]] = get_args(TargetState)
 """Worst state first: the state of several targets together is the worst among them."""

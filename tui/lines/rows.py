@@ -7,39 +7,22 @@ identifies them, and finds duplicates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from wire.messages import Item, Origin
 from wire.order import ID_BITS, are_valid_ids, id_of, key_of
+from wire.record import TARGETS_MAX, RuleKind
 
 TARGET_BITS: Final = 8
 """Low bits of a key: the target's number, since ids of two targets may collide (moto's do)."""
 
-RULE_TARGET: Final = (1 << TARGET_BITS) - 1
+RULE_TARGET: Final = TARGETS_MAX
 """The target number of rules, which belong to no target's events."""
-
-TARGETS_MAX: Final = RULE_TARGET
-"""Most targets in one viewer: the numbers that fit into a key, less that of rules."""
 
 _TARGET_MASK: Final = (1 << TARGET_BITS) - 1
 _TIME_SHIFT: Final = ID_BITS + TARGET_BITS
-
-RuleKind = Literal[
-    "offline",
-    "gap",
-    "lost",
-    "unequal",
-    "rebased",
-    "evicted",
-    "end",
-    "resumed",
-    "joined",
-    "left",
-    "older",
-]
-
 
 StreamId = tuple[int, str]
 """A log stream: the number of its target, and its name, which another log group may have too."""

@@ -18,7 +18,6 @@ from common.text import without_colours
 from common.times import iso, iso_second
 from tui.client.target import LineSource
 from tui.lines.levels import level_of
-from tui.lines.rows import Line
 from tui.lines.structure import Scalar, structure_of
 from tui.output.context import ContextLine
 from tui.output.ordering import PrintedLine
@@ -170,7 +169,17 @@ def format_json(one: PrintedLine, source: LineSource, *, is_match: bool = True) 
     ``"late": true`` is added for a late one, ``"altered": true`` for one of which CloudWatch now
     returns another text, ``"context": true`` for a context line.
     """
-    fields: dict[str, Any] = event_fields(one.line, source.group)
+    line = one.line
+    fields: dict[str, Any] = {
+        "seq": line.seq,
+        "id": line.id,
+        "timestamp": line.timestamp,
+        "ingestion_time": line.ingestion_time,
+        "log_group": source.group,
+        "log_stream": line.stream,
+        "message": line.message,
+        "origin": line.origin,
+    }
     place = {"region": source.region, "account": source.account}
     fields |= {name: value for name, value in place.items() if value is not None}
     if one.is_late:
@@ -179,7 +188,7 @@ def format_json(one: PrintedLine, source: LineSource, *, is_match: bool = True) 
         fields["altered"] = True
     if not is_match:
         fields["context"] = True
-    if one.line.message.isprintable() and one.line.stream.isprintable():
+    if line.message.isprintable() and line.stream.isprintable():
         return encode(fields)
     # msgspec leaves C1 controls and the like as they are, and a terminal would act on them.
     return json.dumps(fields, separators=(",", ":")).encode()
@@ -249,17 +258,3 @@ def field_values(
 @lru_cache(8)
 def _reader(fields: tuple[Field, ...]) -> FieldReader:
     return FieldReader([one.name for one in fields])
-
-
-def event_fields(line: Line, group: str | None) -> dict[str, Any]:
-    """Return an event's fields in the order of the output and the record."""
-    return {
-        "seq": line.seq,
-        "id": line.id,
-        "timestamp": line.timestamp,
-        "ingestion_time": line.ingestion_time,
-        "log_group": group,
-        "log_stream": line.stream,
-        "message": line.message,
-        "origin": line.origin,
-    }

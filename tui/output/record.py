@@ -1,14 +1,6 @@
-"""The record: NDJSON of what is displayed, with marks and everything declared missing.
+"""Writes the record: what is displayed, with marks and everything declared missing.
 
-The lines are ``record`` first, then ``event`` in display order, ``mark``, ``connection`` (each one
-that the forwarder accepted), ``gap`` (also for ranges that compared unequal, in the state
-``unproved``), ``lost``, ``altered`` (the text that CloudWatch now returns for an event),
-``evicted``, ``state``, ``second`` (the lines that arrived in it, and their longest lag),
-``verified`` (through when, each time that changed), ``upstream`` (CloudWatch's state), ``detail``
-(the words beside the state), ``altered_lines`` (how many lines were altered), ``outage``, ``rule``
-(a rule between the lines as it came or changed, for a replay), and ``status`` last.
-Events and marks are ``confirmed`` if they belong to the present epoch's chain: only their seqs can
-be compared. Events have ``arrived``, the time at which they came, where that is known.
+``wire.record`` describes its entries.
 
 ``write_record`` writes what is in memory. ``write_complete_record`` then also fetches the evicted
 lines, a page at a time, each to its place; they have ``recalled``. What cannot be fetched stays
@@ -22,20 +14,21 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
-import msgspec
+from msgspec import UNSET
+from msgspec.structs import astuple, replace
 
 from common.concurrency import in_thread
 from common.files import replace_file
 from tui.client.engine import Engine
 from tui.client.refetch import RefetchError
-from tui.client.status import GapStatus, LostRange, MarkStatus, Status, UnequalRange
+from tui.client.status import Status
 from tui.lines.rows import Line, Rule, rule_number, time_of
-from tui.output.formats import event_fields
+from wire import record as entries
 from wire.codec import encode
+from wire.record import RECORD_VERSION, Entry
 
-RECORD_VERSION: Final = 1
 _COPY_BYTES: Final = 1 << 20
 
 
@@ -71,42 +64,44 @@ async def write_complete_record(path: Path, engine: Engine) -> None:
 # Entries
 
 
-def record_header(engine: Engine, status: Status) -> dict[str, Any]:
+def record_header(engine: Engine, status: Status) -> entries.Header:
     """Return the first entry, with the targets."""
-    targets = [
-        {
-            "name": target.name,
-            "url": target.url,
-            "group": target.group,
-            "since": target.since_ms,
-            "filter": msgspec.to_builtins(session.event_filter),
-        }
+    targets: list[entries.HeaderTarget | str] = [
+        entries.HeaderTarget(
+            target.name, target.url, target.group, target.since_ms, session.event_filter
+        )
         for target, session in zip(status.targets, engine.sessions, strict=True)
     ]
-    began = {"began": engine.started_ms} if engine.started_ms else {}
-    return {"type": "record", "version": RECORD_VERSION, **began, "targets": targets}
+    return entries.Header(RECORD_VERSION, engine.started_ms or UNSET, targets)
 
 
-def event_entry(engine: Engine, line: Line) -> dict[str, Any]:
+def event_entry(engine: Engine, line: Line) -> entries.Event:
     """Return the entry of a displayed line."""
     arrived_ms = engine.courses[line.target].arrived_ms(line)
-    return {
-        "type": "event",
-        "target": line.target,
-        **event_fields(line, engine.groups[line.target]),
-        "late": line.late_ms > 0,
-        **({"late_ms": line.late_ms} if line.late_ms > 0 else {}),
-        "confirmed": engine.timeline.is_confirmed(line),
-        **({} if arrived_ms is None else {"arrived": arrived_ms}),
-    }
+    return entries.Event(
+        target=line.target,
+        seq=line.seq,
+        id=line.id,
+        timestamp=line.timestamp,
+        ingestion_time=line.ingestion_time,
+        log_group=engine.groups[line.target],
+        log_stream=line.stream,
+        message=line.message,
+        origin=line.origin,
+        late=line.late_ms > 0,
+        late_ms=line.late_ms if line.late_ms > 0 else UNSET,
+        confirmed=engine.timeline.is_confirmed(line),
+        arrived=UNSET if arrived_ms is None else arrived_ms,
+    )
 
 
-def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+def verification_entries(engine: Engine, status: Status) -> Iterator[Entry]:
     """Yield the marks, the connections, and what is declared missing."""
     for mark in engine.marks:
-        yield _range_entry(
-            "mark",
-            mark,
+        yield entries.Mark(
+            target=mark.target,
+            from_=mark.from_ms,
+            through=mark.through_ms,
             scanned_at=mark.scanned_at_ms,
             seq=mark.seq,
             count=mark.count,
@@ -116,89 +111,77 @@ def verification_entries(engine: Engine, status: Status) -> Iterator[dict[str, A
         )
     for target in status.targets:
         for one in target.connections:
-            yield {
-                "type": "connection",
-                "target": target.target,
-                "at": one.at_ms,
-                "outcome": one.outcome,
-                "epoch": one.epoch,
-            }
+            yield entries.Connection(
+                target=target.target, at=one.at_ms, outcome=one.outcome, epoch=one.epoch
+            )
     yield from _missing_entries(status)
     for number, session in enumerate(engine.sessions):
         for text in session.altered:
-            yield {
-                "type": "altered",
-                "target": number,
-                "id": text.id,
-                "timestamp": text.timestamp,
-                "message": text.message,
-                "length": text.length,
-            }
+            yield entries.Altered(
+                target=number,
+                id=text.id,
+                timestamp=text.timestamp,
+                message=text.message,
+                length=text.length,
+            )
 
 
-def closing_entries(engine: Engine, status: Status) -> Iterator[dict[str, Any]]:
+def closing_entries(engine: Engine, status: Status) -> Iterator[Entry]:
     """Yield the states, the course of the run, the outages, and the status as the last entry."""
     for target in status.targets:
         for change in target.history:
-            yield {
-                "type": "state",
-                "target": target.target,
-                "at": change.at_ms,
-                "state": change.state,
-                "detail": change.detail,
-            }
-    for number, course in enumerate(engine.courses):
-        yield from course.entries(number)
+            yield entries.State(
+                target=target.target, at=change.at_ms, state=change.state, detail=change.detail
+            )
+    for course in engine.courses:
+        yield from course.entries()
     for target in status.targets:
         for outage in target.outages:
-            yield {
-                "type": "outage",
-                "target": target.target,
-                "from": outage.began_ms,
-                "through": outage.ended_ms,
-                "code": outage.code,
-                "reason": outage.reason,
-                "recovered": outage.recovered,
-                "outcome": outage.outcome,
-            }
+            yield entries.Outage(
+                target=target.target,
+                from_=outage.began_ms,
+                through=outage.ended_ms,
+                code=outage.code,
+                reason=outage.reason,
+                recovered=outage.recovered,
+                outcome=outage.outcome,
+            )
     for at_ms, rule in engine.rules:
         yield rule_entry(at_ms, rule)
-    yield {
-        "type": "status",
-        "ended": status.at_ms,
-        "state": status.state,
-        "complete_through": status.complete_through_ms,
-        "provisional": status.provisional,
-        "missing": status.missing,
-        "lines": status.lines,
-        "duplicates": status.duplicates,
-        "late": status.late,
-        "repaired": status.repaired,
-        "unconfirmed": status.unconfirmed,
-        "altered": status.altered,
-        "uncompared_before": status.uncompared_ms,
-        "ends": [msgspec.to_builtins(end) for one in status.targets for end in one.ends],
-    }
+    yield entries.Ending(
+        ended=status.at_ms,
+        state=status.state,
+        complete_through=status.complete_through_ms,
+        provisional=status.provisional,
+        missing=status.missing,
+        lines=status.lines,
+        duplicates=status.duplicates,
+        late=status.late,
+        repaired=status.repaired,
+        unconfirmed=status.unconfirmed,
+        altered=status.altered,
+        uncompared_before=status.uncompared_ms,
+        ends=[entries.End(*astuple(end)) for one in status.targets for end in one.ends],
+    )
 
 
-def rule_entry(at_ms: int, rule: Rule) -> dict[str, Any]:
+def rule_entry(at_ms: int, rule: Rule) -> entries.RuleChange:
     """Return the entry of a rule that came or changed at a time."""
-    return {
-        "type": "rule",
-        "target": rule.target,
-        "at": at_ms,
-        "kind": rule.kind,
-        "timestamp": rule.timestamp,
-        "number": rule_number(rule.key),
-        "from": rule.from_ms,
-        "through": rule.through_ms,
-        "state": rule.state,
-        "reason": rule.reason,
-        "count": rule.count,
-    }
+    return entries.RuleChange(
+        target=rule.target,
+        at=at_ms,
+        kind=rule.kind,
+        timestamp=rule.timestamp,
+        number=rule_number(rule.key),
+        from_=rule.from_ms,
+        through=rule.through_ms,
+        state=rule.state,
+        reason=rule.reason,
+        count=rule.count,
+    )
 
 
-def _entries_in_memory(engine: Engine) -> Iterator[dict[str, Any]]:
+def _entries_in_memory(engine: Engine) -> Iterator[Entry]:
     status = engine.status
     yield record_header(engine, status)
     for row in engine.timeline.iterate():
@@ -206,35 +189,33 @@ def _entries_in_memory(engine: Engine) -> Iterator[dict[str, Any]]:
             yield event_entry(engine, row)
     yield from verification_entries(engine, status)
     for from_ms, through_ms, lines in engine.timeline.evicted_ranges:
-        yield {"type": "evicted", "count": lines, "from": from_ms, "through": through_ms}
+        yield entries.Evicted(count=lines, from_=from_ms, through=through_ms)
     yield from closing_entries(engine, status)
 
 
-def _missing_entries(status: Status) -> Iterator[dict[str, Any]]:
+def _missing_entries(status: Status) -> Iterator[Entry]:
     for gap in status.gaps:
-        yield _gap_entry(gap, gap.id, gap.state, gap.reason, gap.recovered)
+        yield entries.Gap(
+            target=gap.target,
+            id=gap.id,
+            from_=gap.from_ms,
+            through=gap.through_ms,
+            state=gap.state,
+            reason=gap.reason,
+            recovered=gap.recovered,
+        )
     for one in status.unequal:
-        yield _gap_entry(one, "", "unproved", f"{one.missing} missing or different", 0)
+        yield entries.Gap(
+            target=one.target,
+            from_=one.from_ms,
+            through=one.through_ms,
+            state="unproved",
+            reason=f"{one.missing} missing or different",
+        )
     for lost in status.lost:
-        yield _range_entry("lost", lost, reason=lost.reason)
-
-
-def _gap_entry(
-    one: GapStatus | UnequalRange, name: str, state: str, reason: str, recovered: int
-) -> dict[str, Any]:
-    return _range_entry("gap", one, name, state=state, reason=reason, recovered=recovered)
-
-
-def _range_entry(
-    kind: str,
-    one: GapStatus | LostRange | MarkStatus | UnequalRange,
-    name: str | None = None,
-    **fields: object,
-) -> dict[str, Any]:
-    """The entry of a time range of one target, with its id if it has one."""
-    names = {} if name is None else {"id": name}
-    span = {"from": one.from_ms, "through": one.through_ms}
-    return {"type": kind, "target": one.target, **names, **span, **fields}
+        yield entries.Lost(
+            target=lost.target, from_=lost.from_ms, through=lost.through_ms, reason=lost.reason
+        )
 
 
 # Evicted lines
@@ -305,26 +286,26 @@ async def _write_evicted(
         count += len(lines)
         low = None if through is None or through >= place.high else through + 1
     if low is not None or (place.is_counted and count < place.lines):
-        entry = {
-            "type": "evicted",
-            "count": max(0, place.lines - count),
-            "from": time_of(place.low if low is None else low),
-            "through": time_of(place.high),
-            "reason": failure or "the forwarder does not have them any more",
-        }
-        _write_entry(file, entry)
+        missing = entries.Evicted(
+            count=max(0, place.lines - count),
+            from_=time_of(place.low if low is None else low),
+            through=time_of(place.high),
+            reason=failure or "the forwarder does not have them any more",
+        )
+        _write_entry(file, missing)
     return failure
 
 
 def _refetched_entries(
     engine: Engine, lines: Iterable[Line], late: dict[int, int]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[entries.Event]:
     for line in lines:
-        with_lateness = msgspec.structs.replace(line, late_ms=late.get(line.key, 0))
-        yield {**event_entry(engine, with_lateness), "recalled": True}
+        entry = event_entry(engine, replace(line, late_ms=late.get(line.key, 0)))
+        entry.recalled = True
+        yield entry
 
 
-def _write_entry(file: IO[bytes], entry: dict[str, Any]) -> None:
+def _write_entry(file: IO[bytes], entry: Entry) -> None:
     file.write(encode(entry) + b"\n")
 
 

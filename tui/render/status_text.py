@@ -13,11 +13,12 @@ from typing import Final
 import msgspec
 from rich.cells import cell_len
 
-from tui.client.status import STATE_LABELS, BackfillProgress, Status, TargetState, TargetStatus
+from tui.client.status import STATE_LABELS, BackfillProgress, Status, TargetStatus
 from tui.lines.rows import is_altered
 from tui.lines.viewport import ReadingPlace
 from tui.render import units
 from tui.render.safe_text import Segment, harmless
+from wire.record import TargetState
 
 
 class Chunk(msgspec.Struct, frozen=True):

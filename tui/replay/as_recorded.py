@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, TypeVar, cast
 
 from tui.client.status import (
@@ -14,7 +15,6 @@ from tui.client.status import (
     LostRange,
     StateChange,
     Status,
-    TargetState,
     TargetStatus,
     UnequalRange,
 )
@@ -23,6 +23,7 @@ from tui.lines.timeline import Timeline
 from tui.replay.recording import RecordedTarget, Recording
 from tui.replay.tape import Tape
 from wire.messages import GapState, UpstreamState
+from wire.record import TargetState
 
 VOLUME_S: Final = 60
 """Seconds of the sparkline."""
@@ -80,30 +81,31 @@ def _altered(recording: Recording, at_ms: int) -> int:
     """Number of lines that had another text at CloudWatch."""
     if not any(one.altered for one in recording.targets):  # a record of an earlier version
         return sum(text.timestamp <= at_ms for text in recording.altered.values())
-    found = [_until(one.altered, [at for at, _ in one.altered], at_ms) for one in recording.targets]
-    return sum(changes[-1][1] for changes in found if changes)
+    found = [_until(one.altered, at_ms, "at") for one in recording.targets]
+    return sum(changes[-1].count for changes in found if changes)
 
 
 def _target_status(
     number: int, target: RecordedTarget, rules: Sequence[Rule], at_ms: int, tape: Tape
 ) -> TargetStatus:
-    states = _until(target.states, [one.at_ms for one in target.states], at_ms)
-    verified = _until(target.verified, [one for one, _ in target.verified], at_ms)
-    upstream = _until(target.upstream, [one for one, _, _ in target.upstream], at_ms)
-    marks = _until(target.marks, [one.scanned_at_ms for one in target.marks], at_ms)
-    seconds = _until(target.seconds, [one.at_ms for one in target.seconds], at_ms)
-    connections = _until(target.connections, [one.at_ms for one in target.connections], at_ms)
+    states = _until(target.states, at_ms, "at_ms")
+    verified = _until(target.verified, at_ms, "at")
+    upstream = _until(target.upstream, at_ms, "at")
+    marks = _until(target.marks, at_ms, "scanned_at_ms")
+    seconds = _until(target.seconds, at_ms, "at")
+    connections = _until(target.connections, at_ms, "at_ms")
     own = [one for one in rules if one.target == number]
     # The viewer connected before its first change; a log, or a record without states, has none.
     state: TargetState = "connecting" if target.states else "ended"
     state = states[-1].state if states else state
     if state == "live" and at_ms - (tape.last_line_ms(number, at_ms) or 0) > QUIET_MS:
         state = "quiet"  # records do not have that change
-    through = verified[-1][1] if verified else None
+    through = verified[-1].through if verified else None
     # Only changes are recorded, from ok.
-    _, code, reason = upstream[-1] if upstream else (0, "ok" if connections else "", "")
+    code = upstream[-1].state if upstream else "ok" if connections else ""
+    reason = upstream[-1].reason if upstream else ""
     is_named = code in _UPSTREAM
-    lag = seconds[-1].lag_ms if seconds and at_ms - seconds[-1].at_ms < RATE_S * 1_000 else None
+    lag = seconds[-1].lag if seconds and at_ms - seconds[-1].at < RATE_S * 1_000 else None
     unequal = tuple(_unequal(number, one) for one in own if one.kind == "unequal" and _is_open(one))
     return TargetStatus(
         target=number,
@@ -158,8 +160,8 @@ def _detail(target: RecordedTarget, states: Sequence[StateChange], at_ms: int) -
     """The words beside the state; records of earlier versions have only those of its beginning."""
     if not target.details:
         return states[-1].detail if states else ""
-    details = _until(target.details, [one for one, _ in target.details], at_ms)
-    return details[-1][1] if details else ""
+    details = _until(target.details, at_ms, "at")
+    return details[-1].detail if details else ""
 
 
 def _outages(target: RecordedTarget, at_ms: int) -> tuple[ConnectionOutage, ...]:
@@ -188,6 +190,6 @@ def _gap(number: int, rule: Rule) -> GapStatus:
     return GapStatus(number, "", rule.from_ms, through, state, rule.reason, rule.count or 0)
 
 
-def _until(entries: Sequence[_T], times: Sequence[int], at_ms: int) -> Sequence[_T]:
-    """The entries through a moment."""
-    return entries[: bisect_right(times, at_ms)]
+def _until(entries: Sequence[_T], at_ms: int, time: str) -> Sequence[_T]:
+    """The entries through a moment; ``time`` is the field with theirs."""
+    return entries[: bisect_right(entries, at_ms, key=attrgetter(time))]

@@ -17,15 +17,15 @@ from tui.client.status import (
     MarkStatus,
     StateChange,
 )
-from tui.lines.rows import TARGETS_MAX, Line, Row, Rule, RuleKind, line_key, rule_key
-from tui.output.record import RECORD_VERSION
-from tui.replay import entries
-from tui.replay.logs import decode_object, parse_log_line
-from tui.replay.recording import Problems, RecordedTarget, Recording, Second
+from tui.lines.rows import Line, Row, Rule, line_key, rule_key
+from tui.replay.logs import parse_log_line
+from tui.replay.recording import Problems, RecordedTarget, Recording
 from tui.replay.tape import Tape
+from wire import record as entries
 from wire.errors import WireError
 from wire.limits import TIMESTAMP_MAX
 from wire.messages import AlteredText
+from wire.record import RECORD_VERSION, TARGETS_MAX, RuleKind
 
 UNUSABLE: Final = "(unusable line)"
 """The log stream of lines that cannot be used."""
@@ -37,6 +37,8 @@ _UNUSABLE_ID: Final = 10**56
 """Ids of unusable lines begin here: below the other lines of their millisecond."""
 
 Steps = list[tuple[int, Row]]
+
+_ENTRIES: Final = entries.EntryReader[entries.AnyEntry](entries.AnyEntry)
 
 
 class ReplayError(Exception):
@@ -72,7 +74,7 @@ def open_reader(lines: Sequence[bytes], name: str) -> Reader | None:
     """
     for text in lines:
         try:
-            header = entries.decode(text)
+            header = _ENTRIES.read(text)
         except (msgspec.DecodeError, RecursionError):
             header = None
         if isinstance(header, entries.Header):
@@ -241,7 +243,13 @@ class RecordReader:
             if not text.strip():
                 continue
             try:
-                self._take(entries.decode(text))
+                entry = _ENTRIES.read(text)
+                if isinstance(entry, entries.Event):  # most lines
+                    self._take_event(entry)
+                elif entry is not None:
+                    self._take(entry)
+                elif not _is_cut(text):
+                    self._unusable.problems.unknown += 1
             except (msgspec.DecodeError, RecursionError, WireError) as error:
                 self._take_unusable(text, str(error))
         provisional = [(_accepted_ms(one), one) for one in self._unplaced[unplaced:]]
@@ -253,7 +261,7 @@ class RecordReader:
         moments += [at_ms for at_ms, _ in self._steps]
         for target in self.targets:
             target.states.sort(key=lambda one: one.at_ms)
-            target.verified.sort(key=lambda one: one[0])
+            target.verified.sort(key=lambda one: one.at)
             target.marks.sort(key=lambda one: one.scanned_at_ms)
         if self.began_ms is None:
             unplaced = [one.ingestion_time or one.timestamp for one in self._unplaced]
@@ -336,20 +344,11 @@ class RecordReader:
     def _take_unusable(self, text: bytes, why: str) -> None:
         if _is_cut(text):
             return  # the record is truncated, which is said anyway
-        try:
-            kind = decode_object(text).get("type")
-        except (msgspec.DecodeError, RecursionError):
-            kind = None
-        if isinstance(kind, str) and kind not in entries.KINDS:
-            self._unusable.problems.unknown += 1
-            return
         row = self._unusable.row(text, why, self._last_ms)
         self._steps.append((self._last_ms, row))
 
-    def _take(self, entry: object) -> None:
+    def _take(self, entry: entries.AnyEntry) -> None:
         match entry:
-            case entries.Event():
-                self._take_event(entry)
             case entries.Header():
                 self._take_header(entry)
             case entries.RuleChange():
@@ -367,11 +366,11 @@ class RecordReader:
                 self._take_evicted(entry)
             case entries.Gap() | entries.Lost():
                 self._take_missing(entry)
-            case _:
+            case entries.Moment() | entries.Mark() | entries.Outage():
                 self._take_course(entry)
 
     def _take_header(self, header: entries.Header) -> None:
-        self.began_ms = header.began
+        self.began_ms = header.began or None
         for one in header.targets:
             if isinstance(one, str):
                 self.targets.append(RecordedTarget(one))
@@ -392,11 +391,11 @@ class RecordReader:
             message=event.message,
             origin=event.origin,
             late_ms=late_ms,
-            era=0 if event.confirmed else -1,
+            era=-1 if event.confirmed is False else 0,
             id_digits=len(event.id),
         )
         self._last_ms = event.timestamp
-        if event.arrived is not None:
+        if isinstance(event.arrived, int):
             self._steps.append((event.arrived, line))
         elif self.began_ms is not None and _is_history(line, self.began_ms):
             self._steps.append((self.began_ms, line))
@@ -450,26 +449,27 @@ class RecordReader:
         )
         self._derived.append((at_ms, rule))
 
-    def _take_course(self, entry: object) -> None:
+    def _take_course(self, entry: entries.Moment | entries.Mark | entries.Outage) -> None:
+        target = self._target(entry.target)
         match entry:
-            case entries.State(at, state, number, detail):
-                self._target(number).states.append(StateChange(at, state, detail))
-                self._moments.append(at)
-            case entries.Verified(at, through, number):
-                self._target(number).verified.append((at, through))
-                self._moments.append(at)
-            case entries.Upstream(at, state, number, reason):
-                self._target(number).upstream.append((at, state, reason))
-            case entries.Detail(at, detail, number):
-                self._target(number).details.append((at, detail))
-            case entries.AlteredLines(at, count, number):
-                self._target(number).altered.append((at, count))
-            case entries.SecondEntry(at, number, lag):
-                self._target(number).seconds.append(Second(at, lag))
-            case entries.Connection(at, outcome, epoch, number):
-                self._target(number).connections.append(ConnectionEntry(at, outcome, epoch))
+            case entries.State():
+                target.states.append(StateChange(entry.at, entry.state, entry.detail))
+                self._moments.append(entry.at)
+            case entries.Verified():
+                target.verified.append(entry)
+                self._moments.append(entry.at)
+            case entries.Upstream():
+                target.upstream.append(entry)
+            case entries.Detail():
+                target.details.append(entry)
+            case entries.AlteredLines():
+                target.altered.append(entry)
+            case entries.SecondEntry():
+                target.seconds.append(entry)
+            case entries.Connection():
+                target.connections.append(ConnectionEntry(entry.at, entry.outcome, entry.epoch))
             case entries.Mark():
-                self._target(entry.target).marks.append(_mark(entry))
+                target.marks.append(_mark(entry))
             case entries.Outage():
                 self._take_outage(entry)
 

@@ -16,27 +16,14 @@ from tui.client.status import (
 from tui.client.target import LineSource
 from tui.replay.tape import Tape
 from wire.messages import AlteredText
+from wire.record import AlteredLines, Detail, SecondEntry, Upstream, Verified
 
 Kind = Literal["record", "log"]
 """``record``: written by a viewer; ``log``: another tool's lines, about which nothing is known."""
 
 
-class Second(msgspec.Struct, frozen=True):
-    """The longest lag of the lines that arrived in one second."""
-
-    at_ms: int
-    lag_ms: int
-
-
 class RecordedTarget(msgspec.Struct):
-    """What one target was, and what happened to it; all lists are in order of time.
-
-    Attributes:
-        verified: Moments at which the time changed through which everything was verified.
-        upstream: Moments at which CloudWatch's state changed: state, and reason.
-        details: Moments at which the words beside the state changed.
-        altered: Moments at which the number of altered lines changed.
-    """
+    """What one target was, and what happened to it; all lists are in order of time."""
 
     name: str
     url: str = ""
@@ -44,11 +31,11 @@ class RecordedTarget(msgspec.Struct):
     since_ms: int | None = None
     pattern: str = ""
     states: list[StateChange] = []
-    verified: list[tuple[int, int | None]] = []
-    upstream: list[tuple[int, str, str]] = []
-    details: list[tuple[int, str]] = []
-    altered: list[tuple[int, int]] = []
-    seconds: list[Second] = []
+    verified: list[Verified] = []
+    upstream: list[Upstream] = []
+    details: list[Detail] = []
+    altered: list[AlteredLines] = []
+    seconds: list[SecondEntry] = []
     marks: list[MarkStatus] = []
     connections: list[ConnectionEntry] = []
     outages: list[ConnectionOutage] = []

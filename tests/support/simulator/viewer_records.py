@@ -55,7 +55,7 @@ def mark(
     *,
     seq: int = 1,
     equal: bool = True,
-    target: int | str = 0,
+    target: int = 0,
     confirmed: bool = True,
 ) -> dict[str, Any]:
     """A mark in the format of a record."""

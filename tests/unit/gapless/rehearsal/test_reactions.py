@@ -32,7 +32,7 @@ from gapless.rehearsal.reactions import (
 )
 from simulator.scenarios.base import CONNECTION_STATES, Expectations
 from tests.support import rehearsals
-from tui.client.status import TargetState
+from wire.record import TargetState
 
 
 def course(lane: FaultLane, **fields: Any) -> Course:  # noqa: ANN401 - any field of a course

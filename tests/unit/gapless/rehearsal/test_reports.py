@@ -22,6 +22,7 @@ from gapless.rehearsal.reports import (
 from gapless.rehearsal.result import RehearsalResult
 from gapless.rehearsal.summary import COLUMNS, one_or_more, seconds, story, table_rows, verdict_line
 from tests.support.rehearsals import HOSTILE, result
+from wire.record import Mark
 
 FAILED = {
     "ok": False,
@@ -306,7 +307,8 @@ def test_many_faults_in_a_sentence() -> None:
         lane.affected = 7
     one = result(course=course, reactions=reactions(course))
     course.gaps = [Gap(0, 1_000, "lost", "the journal was lost")]
-    marked = result(course=course, marks=[{"through": 8_500}], reactions=reactions(course))
+    newest = Mark(from_=0, through=8_500, scanned_at=9_000)
+    marked = result(course=course, marks=[newest], reactions=reactions(course))
     assert "only later times, the last at 8.5 s: a range stays" in story(marked)[1]
     assert "a range stays incomplete (the journal was lost)" in story(one)[1]
     course.gaps = [

@@ -5,6 +5,7 @@ import pytest
 
 from gapless.rehearsal.result import RehearsalResult, as_json, is_met, line
 from gapless.rehearsal.viewer import Usage
+from wire.record import Mark
 
 VERDICT = {"clean": True, "shown": 5, "marks": 2, "pending": 0, "expired": 0, "lost": 0}
 STEPS = [
@@ -26,7 +27,7 @@ CLEAN = RehearsalResult(
     bound_ms=9_000,
     forwarder=Usage(1.25, 3 << 20),
     viewer=Usage(0.5, 1 << 20),
-    marks=[{"through": 8, "count": 5, "digest": "abc"}],
+    marks=[Mark(from_=1, through=8, scanned_at=9, count=5, digest="abc")],
     steps=STEPS,
 )
 

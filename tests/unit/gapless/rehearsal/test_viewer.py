@@ -24,11 +24,11 @@ def printed(*events: dict[str, Any], torn: str = "") -> bytes:
 
 
 def record(*events: dict[str, Any]) -> bytes:
-    mark = {"type": "mark", "equal": True, "through": 5, "count": 1, "digest": "x"}
+    mark = {"from": 1, "through": 5, "scanned_at": 9, "count": 1, "digest": "x", "equal": True}
     lines = [
         {"type": "record", "version": 1},
         *({"type": "event", **one} for one in events),
-        mark,
+        {"type": "mark", **mark},
         {"type": "status"},
     ]
     return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in lines)

@@ -140,10 +140,10 @@ def test_only_requested_events_are_owed() -> None:
     events = [*EVENTS, other]
     mine = faithful(EVENTS)
     for target in (
-        {"streams": ["s/1"]},
-        {"executions": ["1"]},
+        {"filter": {"streams": ["s/1"]}},
+        {"filter": {"executions": ["1"]}},
         {"filter": {"prefixes": ["s/"]}},
-        {"name": "ws", "since": None, "streams": ["s/1"], "executions": [], "prefixes": []},
+        {"name": "ws", "since": None, "filter": {"streams": ["s/1"], "executions": []}},
     ):
         verdict = judge(events, record(mine, targets=[target]))
         assert findings(verdict) == {}
@@ -179,9 +179,9 @@ def test_a_mark_that_was_not_equal_claims_nothing() -> None:
 
 
 def test_a_mark_is_about_the_streams_of_its_target() -> None:
-    targets = [{"name": "a", "streams": ["s/1"]}, {"name": "b", "streams": ["t/2"]}]
+    targets = [{"name": name, "filter": {"streams": [name]}} for name in ("s/1", "t/2")]
     lines = faithful(EVENTS)[1:]
-    for target, lies in ((0, 1), (1, 0), ("a", 1), ("b", 0)):
+    for target, lies in ((0, 1), (1, 0)):
         judged = judge(EVENTS, record([*lines, mark(0, 100, 200, target=target)], targets=targets))
         assert judged.marks_lied == lies
 
@@ -411,7 +411,7 @@ def test_seqs_of_another_journal_are_not_compared() -> None:
 
 
 def test_two_forwarders_number_each_for_itself() -> None:
-    lines = [healed(), mark(0, 20, 50, seq=6, target="b")]
+    lines = [healed(), mark(0, 20, 50, seq=6, target=1)]
     targets = [{"name": "a"}, {"name": "b"}]
     assert judge([EVENT], record(lines, targets=targets)).clean
     assert judge([EVENT], record(lines, targets=targets[1:])).marks_lied == 1
@@ -419,7 +419,7 @@ def test_two_forwarders_number_each_for_itself() -> None:
 
 def test_a_mark_is_about_the_streams_that_were_asked_for() -> None:
     lines = [healed(), mark(0, 20, 50, seq=6)]
-    assert judge([EVENT], record(lines, targets=[{"name": "", "streams": ["s/2"]}])).clean
+    assert judge([EVENT], record(lines, targets=[{"filter": {"streams": ["s/2"]}}])).clean
 
 
 def test_events_deleted_during_a_scan_need_not_be_returned() -> None:

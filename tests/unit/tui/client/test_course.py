@@ -16,11 +16,12 @@ def accepted(number: int, at_ms: int, **fields: Any) -> Line:  # noqa: ANN401 - 
 
 
 def entries(course: Course, kind: str) -> list[dict[str, Any]]:
-    return [one for one in course.entries(2) if one["type"] == kind]
+    written = [msgspec.to_builtins(one) for one in course.entries()]
+    return [one for one in written if one["type"] == kind]
 
 
 def test_lines_are_counted_by_second() -> None:
-    course = Course()
+    course = Course(2)
     course.count_lines([accepted(1, EPOCH_MS - 50_000, origin="backfill")], EPOCH_MS + 100)
     course.count_lines(
         [accepted(2, EPOCH_MS + 300), accepted(3, EPOCH_MS + 700, late_ms=9)], EPOCH_MS + 900
@@ -49,7 +50,7 @@ def test_lines_are_counted_by_second() -> None:
 
 
 def test_arrivals_are_known_after_numbers_began_anew() -> None:
-    course = Course()
+    course = Course(2)
     old = accepted(7, EPOCH_MS)
     new = msgspec.structs.replace(accepted(3, EPOCH_MS), era=1)
     course.count_lines([old], EPOCH_MS + 10)
@@ -59,7 +60,7 @@ def test_arrivals_are_known_after_numbers_began_anew() -> None:
 
 
 def test_changes_of_words_and_of_altered_lines_are_noted() -> None:
-    course = Course()
+    course = Course(2)
     for at_ms, detail, lines in [(1, "", 0), (2, "refused", 0), (3, "refused", 4), (4, "", 0)]:
         course.note_detail(detail, at_ms)
         course.note_altered(lines, at_ms)
@@ -74,14 +75,14 @@ def test_changes_of_words_and_of_altered_lines_are_noted() -> None:
 
 
 def test_history_has_no_lag_but_a_line_beside_it_has() -> None:
-    course = Course()
+    course = Course(2)
     course.count_lines([], EPOCH_MS)
     course.count_lines([accepted(1, EPOCH_MS - 9_000), accepted(2, EPOCH_MS + 50)], EPOCH_MS + 250)
     assert entries(course, "second")[0]["lag"] == 200
 
 
 def test_the_live_path_names_no_time_of_acceptance() -> None:
-    course = Course()
+    course = Course(2)
     course.count_lines([], EPOCH_MS)
     course.note_verified(EPOCH_MS + 150, EPOCH_MS + 500)
     pushed = [
@@ -93,7 +94,7 @@ def test_the_live_path_names_no_time_of_acceptance() -> None:
 
 
 def test_the_newest_seconds_are_kept() -> None:
-    course = Course()
+    course = Course(2)
     for second in range(SECONDS_MAX + 5):
         course.count_lines([accepted(second, EPOCH_MS)], EPOCH_MS + second * 1_000)
     found = entries(course, "second")
@@ -102,7 +103,7 @@ def test_the_newest_seconds_are_kept() -> None:
 
 
 def test_only_changes_are_noted() -> None:
-    course = Course()
+    course = Course(2)
     for at_ms, through in ((1, None), (2, 10), (3, 10), (4, 20), (5, None)):
         course.note_verified(through, at_ms)
     assert [(one["at"], one["through"]) for one in entries(course, "verified")] == [
@@ -120,7 +121,7 @@ def test_only_changes_are_noted() -> None:
 
 
 def test_the_arrival_of_a_line_is_known_by_its_seq_while_seqs_ascend() -> None:
-    course = Course()
+    course = Course(2)
     course.count_lines([line(1, seq=11), line(2, seq=13)], 1_000)
     course.count_lines([line(3, seq=20)], 2_000)
     course.count_lines([line(4, seq=5)], 3_000)
@@ -130,7 +131,7 @@ def test_the_arrival_of_a_line_is_known_by_its_seq_while_seqs_ascend() -> None:
 
 def test_arrivals_are_bounded_and_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.client.course.ARRIVALS_MAX", 10)
-    course = Course()
+    course = Course(2)
     for seq in range(1, 101):
         course.count_lines([line(1, seq=seq)], seq)
     kept = [seq for seq in range(1, 101) if course.arrived_ms(line(1, seq=seq)) == seq]

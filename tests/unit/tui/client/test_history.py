@@ -32,6 +32,7 @@ from tui.client.status import (
 )
 from tui.lines.rows import Rule, describe, time_key, time_of
 from tui.lines.timeline import Timeline
+from wire import record
 from wire.messages import DeclaredBody, Lost, Upstream
 
 NOW = 1_000_000
@@ -367,7 +368,8 @@ def test_a_problem_with_cloudwatch_is_known_while_a_heartbeat_or_a_poll_says_so(
     session.take_declared(DeclaredBody("e1", [], [], 0, problem), NOW + 1)
     history.round_ended(None, NOW + 2)
     assert [history.problem] == [known]
-    assert list(history.course.upstream) == [(NOW + 2, "credentials_expired", problem.reason)]
+    [entry] = [one for one in history.course.entries() if isinstance(one, record.Upstream)]
+    assert (entry.at, entry.state, entry.reason) == (NOW + 2, known.code, known.reason)
     parts = TargetParts("", "/group", "ws://h", session, history)
     (target,) = make_status([parts], Timeline(), NOW + 3).targets
     assert (target.state, target.upstream_code) == ("polling", "credentials_expired")

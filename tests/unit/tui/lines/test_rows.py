@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tui.lines.rows import Change, Rule, RuleKind, describe, line_key, rule_key, time_of
+from tui.lines.rows import Change, Rule, describe, line_key, rule_key, time_of
 from wire.errors import WireError
+from wire.record import RuleKind
 
 
 def said(

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 
 from common.patterns import compile_pattern
 from tests.support.fake_engine import EPOCH_MS, make_rule
-from tui.lines.rows import Rule, RuleKind, rule_key
+from tui.lines.rows import Rule, rule_key
 from tui.render import line_format as fmt
 from tui.render.line_format import ColumnLayout, TimeMode, rule_text
 from tui.render.safe_text import MESSAGE, NEWLINE, Segment
+from wire.record import RuleKind
 
 PIECES = st.lists(
     st.tuples(st.text(alphabet="ab 漢字é\u0301", min_size=1, max_size=12), st.sampled_from("mnop")),

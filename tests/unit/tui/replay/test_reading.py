@@ -152,6 +152,13 @@ def test_a_line_is_confirmed_until_its_target_is_rebased() -> None:
     assert len(messages(found)) == 2
 
 
+def test_a_line_that_does_not_say_whether_it_is_confirmed_is_shown_as_confirmed() -> None:
+    line = event(1, 0)
+    del line["confirmed"]
+    found = read(encoded([header(), line, recordings.ending(1_000)]))
+    assert (found.tape.count("unconfirmed", 0, BEGAN_MS + 900), len(messages(found))) == (0, 1)
+
+
 def test_evicted_lines_are_named() -> None:
     entry = {"type": "evicted", "count": 7, "from": BEGAN_MS, "through": BEGAN_MS + 10}
     found = read(encoded([header(), event(1, 100), entry, recordings.ending(1_000)]))
