@@ -265,6 +265,16 @@ class BrowserDriver(WebDriver):
         self._is_closed = False
         self._write = self._send  # type: ignore[assignment]  # a partial of os.write, which it replaces
 
+    def stop_application_mode(self) -> None:
+        """End the screen, and wait a moment until its thread reads no more.
+
+        Two threads that find the same input readable would both read: one takes a key of the next
+        screen, or waits in the read for good, and the process for it at its end.
+        """
+        super().stop_application_mode()
+        if self._key_thread.is_alive():
+            self._key_thread.join()
+
     def write_meta(self, data: dict[str, object]) -> None:
         """Write metadata, but not the end of a screen: another one may follow."""
         if data.get("type") != "exit":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import psutil
@@ -217,6 +218,21 @@ class NoKeys:
         """Nothing to close."""
 
 
+class LastKeys:
+    """Standard input of which a read still lasts for a moment when the screen ends."""
+
+    def __init__(self) -> None:
+        self.is_done = threading.Event()
+
+    def close(self) -> None:
+        """Let the running read take its time."""
+        threading.Timer(0.2, self.is_done.set).start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.is_done.wait(WAIT_S)
+        yield b""
+
+
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     monkeypatch.setattr(BrowserDriver, "has_begun", False)
@@ -258,6 +274,16 @@ async def test_the_end_of_a_screen_is_not_the_end_of_the_tab(pipe: tuple[int, in
     kind, body = (data := read(reading))[:1], data[5:]
     assert kind == b"M"
     assert json.loads(body) == {"type": "open_url"}
+
+
+async def test_the_thread_of_a_screen_reads_no_key_of_the_next(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_driver, "InputReader", LastKeys)
+    driver = made(pipe[1])
+    driver._key_thread.start()
+    driver.stop_application_mode()
+    assert not driver._key_thread.is_alive()
 
 
 async def test_the_next_screen_has_the_size_of_the_last(
