@@ -180,9 +180,9 @@ def _note_outage(course: Course, found: Reaction, began_ms: int, ended_ms: int) 
     if not cuts:
         return
     found.was_cut = True
-    low, high = cuts[-1]
+    _, high = cuts[-1]
     if high is not None:
-        found.reconnected_ms = max(0, high - max(ended_ms, low))
+        found.reconnected_ms = max(0, high - ended_ms)
     found.recovered = sum(
         one.recovered for one in course.outages if began_ms <= one.from_ms <= ended_ms + SETTLE_MS
     )

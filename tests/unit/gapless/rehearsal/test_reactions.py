@@ -88,6 +88,19 @@ def test_lost_ranges_are_gaps_of_a_course() -> None:
     assert read_viewer_course(record, 1_000).gaps == [Gap(5, 9, "lost", "gone")]
 
 
+def test_a_cut_that_comes_after_a_fault_counts_from_the_end_of_the_fault() -> None:
+    # As when missed heartbeats are noticed later: a picture has the mark where the viewer is back.
+    lane = FaultLane("mute", "mute_heartbeat", spans=[Span(5_000, 6_000)])
+    states = [
+        StateChange(0, "live"),
+        StateChange(7_500, "reconnecting"),
+        StateChange(9_700, "live"),
+    ]
+    [one] = reactions(course(lane, states=states))
+    assert one.was_cut
+    assert one.reconnected_ms == 3_700
+
+
 def test_a_connection_that_is_never_back() -> None:
     lane = FaultLane("cable", "disconnect", spans=[Span(5_000, 6_000)])
     states = [StateChange(0, "live"), StateChange(5_010, "reconnecting")]
