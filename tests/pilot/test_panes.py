@@ -8,7 +8,7 @@ from textual.widgets import OptionList
 from tests.support.fake_engine import FakeControls, FakeEngine, make_line
 from tests.support.scenes import NOW_MS as SCENE_MS
 from tests.support.scenes import live
-from tests.support.screen import NARROW, WIDE, Screen, running
+from tests.support.screen import NARROW, NOW_MS, WIDE, Screen, running
 from tui.client.status import GapStatus
 from tui.lines.rows import Line
 from tui.render import key_bindings
@@ -298,6 +298,25 @@ async def test_the_verdict_stays_in_the_status_line(size: tuple[int, int]) -> No
         screen.app.show_message("The network is back. The viewer must resume at its cursor.")
         await screen.settle()
         assert "FAIL 2 lost · 886/889" in screen.line_with("COMPLETE to")
+
+
+async def test_a_message_leaves_room_for_how_long_ago_and_the_verdict() -> None:
+    controls = FakeControls()
+    controls.verdict = VerdictStatus("PASS", "367/479 · 112 in flight")
+    async with running(controls=controls, size=(136, 24)) as screen:
+        screen.engine.set(complete_through_ms=NOW_MS - 2_000)
+        await screen.settle()
+        screen.app.show_message(
+            "Everything is healed. The viewer must become green, and be right about it."
+        )
+        await screen.settle()
+        assert "and be right about it." in screen.line_with("COMPLETE to")
+        screen.engine.set(state="reconnecting")
+        await screen.settle()
+        line = screen.line_with("verified to")
+        assert " 2 s ago" in line
+        assert "Everything is healed. " in line
+        assert "PASS 367/479 · 112 in flight" in line
 
 
 async def test_the_verdict_stands_apart_where_both_are_cut() -> None:

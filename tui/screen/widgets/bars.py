@@ -197,9 +197,13 @@ class StatusBar(Bar):
 
     def has_room(self, message: str) -> bool:
         """Whether a message fits beside the completeness; True while the bar has no size yet."""
-        stays = sum(one.cells for one in self._left[:1]) + self._verdict_cells
-        room = self.size.width - stays - _MARGIN_CELLS
-        return not self.size.width or cell_len(message) <= room
+        return not self.size.width or cell_len(message) <= self._room(self._left)
+
+    def _room(self, left: Sequence[Chunk]) -> int:
+        """The cells that completeness and the verdict leave for a message."""
+        kept = [one.cells for one in left if not one.rank]
+        used = sum(kept) + len(self._separator) * (len(kept) - 1) + self._verdict_cells
+        return self.size.width - used - _MARGIN_CELLS
 
     def update(
         self,
@@ -223,8 +227,7 @@ class StatusBar(Bar):
         left = qualify(status_text.completeness(status, now_ms, zone, ascii_only=ascii_only))
         right = status_text.position(place, ascii_only=ascii_only)
         if message:
-            room = self.size.width - left[0].cells - _MARGIN_CELLS
-            room -= self._verdict_cells
+            room = self._room(left)
             is_short = cell_len(message) <= room
             counts = [chunk(message if is_short else f"{fit(message, room - 1)}…", "warn")]
             right = [msgspec.structs.replace(one, rank=3) for one in right]
