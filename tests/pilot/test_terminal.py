@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 
 import pytest
 
@@ -135,3 +137,23 @@ async def test_leaving(keys: list[str]) -> None:
     assert screen.engine.started
     assert screen.engine.stopped
     assert screen.app.return_code == 0
+
+
+async def test_a_program_held_up_still_draws_new_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    late_s: dict[str, float] = {}
+
+    def clock() -> float:
+        """Time for a timer of one turn, between any two looks at it, far more than its delay."""
+        task = asyncio.current_task()
+        name = "" if task is None else task.get_name()
+        if name.startswith("set_timer#"):
+            late_s[name] = late_s.get(name, 0.0) + 1.0
+        return time.monotonic() + late_s.get(name, 0.0)
+
+    monkeypatch.setattr("textual._time.get_time", clock)
+    async with running(size=WIDE) as screen:
+        for size in ((100, 30), (80, 24)):
+            await screen.pilot.resize_terminal(*size)
+            await screen.settle()
+            assert len(screen.lines) == size[1]
+        assert late_s

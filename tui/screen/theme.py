@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.timer import Timer, TimerCallback
 
 from common.times import local_zone
 from tui.render import palette
@@ -38,6 +39,24 @@ class ThemedApp(App[None]):
     def clipboard(self) -> str:
         """The text that Ctrl+V inserts, without anything that would act on the terminal."""
         return pasteable(super().clipboard)
+
+    def set_timer(
+        self,
+        delay: float,
+        callback: TimerCallback | None = None,
+        *,
+        name: str | None = None,
+        pause: bool = False,
+    ) -> Timer:
+        """Call a function after a delay, even if the program was held up for longer than that.
+
+        Textual skips turns that are overdue when a timer starts, also the only turn of this one.
+        Its timer of 8 ms for a new size of the terminal then never comes, on a busy machine, and no
+        later size is drawn.
+        """
+        timer = super().set_timer(delay, callback, name=name, pause=pause)
+        timer._skip = False  # noqa: SLF001 - set_timer has no parameter for it; its task runs later
+        return timer
 
     async def on_event(self, event: events.Event) -> None:
         """Remove from pasted text what would act on the terminal."""
