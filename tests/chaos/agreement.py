@@ -30,6 +30,9 @@ _VERDICT: Final = re.compile(
     r"(?: · (?P<away>[\d,]+) (?:in flight|not here yet))?"
 )
 
+CUT: Final = "\u203a"
+"""Ends a line that is wider than the screen."""
+
 _NOT_CURRENT: Final = re.compile(
     r"^ *(?:. )?(?:CONNECTING|RECONNECTING|FAILED|CREDENTIALS|ACCESS DENIED|LOG GROUP MISSING|CLOCK"
     r"|CLOUDWATCH (?:THROTTLES|UNREACHABLE)|NO ANSWER)"
@@ -89,8 +92,8 @@ def contradictions(claims: Claims) -> Sequence[str]:
         )
         is_empty = not here and "no line is shown yet" in status
         total = here + deleted + away
-        # A line that has no room ends with ›; a figure may be behind it.
-        adds_up = total == owed or (total < owed and status.rstrip().endswith("›"))
+        # A figure may stand in the part of a line that has no room.
+        adds_up = total == owed or (total < owed and status.rstrip().endswith(CUT))
         if verdict["word"] != "FAIL" and not adds_up and not is_empty:
             found.append("the figures do not add up")
         if verdict["word"] == "PASS" and "not here yet" in status:

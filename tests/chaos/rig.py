@@ -55,12 +55,13 @@ PAUSES_S: Final[dict[Stroke, float]] = {ESC: 0.15, SUSPEND: 1.0}
 """Sooner, Esc and the next key would be read as that key with Alt, as terminals send it; and a
 viewer is to be suspended for a while."""
 
-CAREFUL: Final = frozenset({"faults", "picker", "suspend"})
+CAREFUL: Final = frozenset({"faults", "palette", "palette runs", "picker", "suspend"})
 """Gestures of which each key must have taken effect before the next one."""
 
 COLUMNS: Final = 120
 ROWS: Final = (24, 60)
 
+_PLACE: Final = re.compile(r"\x1b\[\d+;\d+H")
 _SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
 
 
@@ -206,7 +207,9 @@ class Rig:
             return
         code = self._terminal.popen.returncode
         written = plain(self._terminal.written)[-2_000:]
-        assert self._variant.killed, f"the viewer ended with {code}: {written}"
+        assert self._variant.killed, (
+            f"the viewer ended with {code} after {self.report.gestures[-12:]}: {written}"
+        )
         assert code in (-signal.SIGKILL, EXIT_CANNOT_CONNECT), f"it ended with {code}: {written}"
         self._start()
 
@@ -267,8 +270,8 @@ class Rig:
 
         On a busy machine a panel could stay open, as keys come before it is there, or Esc and the
         next key are read as one with Alt. Any letter in the fault panel switches a fault, and Enter
-        in the picker opens another screen, which has a record of its own. Keys for a suspended
-        viewer would be the shell's.
+        in the picker opens another screen, which has a record of its own; so may Enter in the menu
+        before it has found what was typed. Keys for a suspended viewer would be the shell's.
         """
         for stroke in strokes:
             if isinstance(stroke, Size):
@@ -295,7 +298,9 @@ class Rig:
         with self._explained():
             wait_until(is_drawn, f"a picture of {self._rows} rows")
         self.report.barriers += 1
-        self._check_claims(self._terminal.written[before:])
+        # What follows the last row belongs to the next picture, of which the rest may be missing.
+        picture, _, rest = self._terminal.written[before:].partition(last_row)
+        self._check_claims(picture + last_row + _PLACE.split(rest, 1)[0])
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
