@@ -1,4 +1,4 @@
-"""Keys that arrive faster than a panel closes must not close the screen below it."""
+"""Keys that arrive faster than they are handled mean what they mean when typed slowly."""
 
 from __future__ import annotations
 
@@ -112,3 +112,21 @@ async def test_enter_enter_runs_a_command_once() -> None:
         await hurry(screen, "enter", "enter")
         assert len(screen.app.screen_stack) == 1
         assert screen.app.log_view._strips.appearance.wrapped
+
+
+@pytest.mark.parametrize("opens", ["slash", "f", "x", "colon", "ctrl+s"])
+async def test_what_is_typed_at_once_goes_into_the_prompt(opens: str) -> None:
+    async with running(engine(), controls=FakeControls(), catalogue=FakeCatalogue()) as screen:
+        await hurry(screen, opens, "ctrl+u", *"soon?a", "backspace", "q")
+        assert screen.app.is_running
+        assert len(screen.app.screen_stack) == 1, "no letter of it opened anything"
+        assert screen.app.query_one("#prompt-field", Input).value == "soon?q"
+
+
+async def test_a_search_typed_at_once_is_the_search_typed_slowly() -> None:
+    found = engine()
+    found.add([make_line(number, f"INFO quarter {number}") for number in range(2, 5)])
+    async with running(found) as screen:
+        await hurry(screen, "slash", *"quarter", "enter")
+        assert screen.app.is_running
+        assert "/quarter 3/3" in screen.line_with("NOT VERIFIED")

@@ -10,6 +10,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer, TimerCallback
+from textual.widgets import Input
 
 from common.times import local_zone
 from tui.render import palette
@@ -59,10 +60,24 @@ class ThemedApp(App[None]):
         return timer
 
     async def on_event(self, event: events.Event) -> None:
-        """Remove from pasted text what would act on the terminal."""
+        """Remove from pasted text what would act on the terminal; act on keys in their order.
+
+        Textual passes a key through all widgets that have the focus before it looks for an action.
+        Those that come meanwhile, over a slow line or by a paste, would be commands, although the
+        first of them has opened a prompt for them.
+        """
         if isinstance(event, events.Paste):
             event.text = pasteable(event.text)
+        if isinstance(event, events.Key) and self._takes_commands():
+            for is_priority in (True, False):
+                if await self._check_bindings(event.key, priority=is_priority):
+                    return
         await super().on_event(event)
+
+    def _takes_commands(self) -> bool:
+        """Whether no widget wants the text of keys, and none is still being mounted."""
+        is_text = isinstance(self.focused, Input)
+        return len(self.screen_stack) == 1 and self.focused is not None and not is_text
 
     def _mix_palette(self) -> Palette:
         tones = ThemeTones.of(self.get_css_variables(), dark=self.current_theme.dark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final, Literal
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -86,8 +87,19 @@ class PromptField(Input):
         self.placeholder = placeholder
         self._history = history
         self._at = len(history)
-        self.focus()
+        self.screen.set_focus(self)  # at once: focus() waits until other keys were handled
         self.action_end()
+
+    async def on_key(self, event: events.Key) -> None:
+        """Act on keys in the order in which they were typed.
+
+        Textual looks for an action only when a key has come back from the field, which has taken
+        the letters behind it by then: ``a``, Backspace, ``b`` would leave nothing.
+        """
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.run_action(binding.action)
 
     def action_cancel(self) -> None:
         """Report that nothing is entered."""
