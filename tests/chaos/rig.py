@@ -44,6 +44,9 @@ BARRIER_EVERY: Final = 8
 CONVERGE_S: Final = 240
 """Timeout for completeness after all faults end; ``play`` needs less, as it has no competition."""
 
+NO_AWS: Final = "http://127.0.0.1:9"
+"""Where the picker looks for log groups: nothing listens there."""
+
 FOOTER: Final = " menu"
 """What a screen shows that acts on keys; ``starting`` shows only how to quit."""
 
@@ -189,7 +192,7 @@ class Rig:
                 *self._arguments,
                 state=self._folder,
                 program=self._program,
-                environment={"PYTHONFAULTHANDLER": "1"},
+                environment={"PYTHONFAULTHANDLER": "1", "AWS_ENDPOINT_URL": NO_AWS},
             )
         )
         self.report.lives += 1
