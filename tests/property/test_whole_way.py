@@ -3,7 +3,7 @@
 The world is that of ``tests/simulation``, but Hypothesis draws every step and shrinks failures to
 the fewest steps, printed with their reproduction. After each step no event may be duplicated,
 altered or falsely verified, no resume wrong, and no ``seq`` skipped; at the end everything is
-healed, and no event may be lost. 1,000 examples in all.
+healed, and no event may be lost. 2,000 examples in all.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.simulation.judge import FaultError
 from tests.simulation.plan import STREAMS, Plan, small_world
 from tests.simulation.world import HEAL_MS, World
 
-EXAMPLES = 1_000
+EXAMPLES = 2_000
 PARTS = 4
 """Number of tests that share the examples, one per worker."""
 STEPS = 25

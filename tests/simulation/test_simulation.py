@@ -1,4 +1,4 @@
-"""1,000 seeded runs: no event lost or duplicated, no false verification, and convergence.
+"""2,000 seeded runs: no event lost or duplicated, no false verification, and convergence.
 
 A failing run reports its seed; ``python -m tests.simulation SEED`` repeats it.
 """
@@ -25,7 +25,7 @@ from tests.simulation.lies import LIES
 from tests.simulation.plan import Plan, small_world
 from tests.simulation.world import World, run
 
-RUNS = 1_000
+RUNS = 2_000
 CHUNK = 100
 SOON_MS = 30_000
 """Time after healing in which scans read every range of a run again; shorter than ``AHEAD_MS``."""
