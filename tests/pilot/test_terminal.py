@@ -143,7 +143,7 @@ async def test_a_program_held_up_still_draws_new_sizes(monkeypatch: pytest.Monke
     late_s: dict[str, float] = {}
 
     def clock() -> float:
-        """Time for a timer of one turn, between any two looks at it, far more than its delay."""
+        """The time; a timer of one turn finds that a second has passed whenever it looks."""
         task = asyncio.current_task()
         name = "" if task is None else task.get_name()
         if name.startswith("set_timer#"):

@@ -342,11 +342,16 @@ class Judge:
         )
 
     def _seems_at_rest(self, viewer: Viewer, healed_at: int) -> bool:
-        forwarder, session = self.world.forwarder, viewer.session
-        if forwarder is None or viewer.link is None or not session.is_welcomed:
+        """Whether a viewer is connected, has read everything, and shows it as verified."""
+        forwarder = self.world.forwarder
+        if forwarder is None or viewer.link is None or not viewer.session.is_welcomed:
             return False
-        has_read = session.is_backfilled and session.after == forwarder.group.head_seq
-        return has_read and self._is_green(viewer, healed_at)
+        return self._has_read(viewer, forwarder) and self._is_green(viewer, healed_at)
+
+    def _has_read(self, viewer: Viewer, forwarder: Forwarder) -> bool:
+        """Whether a viewer has received everything that the forwarder has."""
+        session = viewer.session
+        return session.is_backfilled and session.after == forwarder.group.head_seq
 
     def _is_green(self, viewer: Viewer, healed_at: int) -> bool:
         """Whether everything until the healing is verified."""
@@ -374,7 +379,7 @@ class Judge:
         missing = self._missing(viewer, forwarder)
         reached = proof.settled_through(session.since)
         green = self._is_green(viewer, healed_at)
-        has_read = session.is_backfilled and session.after == forwarder.group.head_seq
+        has_read = self._has_read(viewer, forwarder)
         if missing and (green or has_read):
             return FaultError(Kind.LOST, f"{viewer.name} never gets {missing[:5]}")
         what = (
