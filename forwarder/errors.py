@@ -84,7 +84,10 @@ class ListingLimitError(ForwarderError):
 
 
 class GroupStoppedError(ForwarderError):
-    """The forwarder is shutting down, so that no log group is started any more. Transient."""
+    """A log group is not started: it is not wanted any more, or the forwarder is shutting down.
+
+    Transient.
+    """
 
 
 class InvalidEventError(ForwarderError):

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -78,6 +79,8 @@ class _Entry:
         self.feed: OpenFeed | None = None
         self.running: asyncio.Task[None] | None = None
         self.stopping: asyncio.Task[None] | None = None
+        self.unwanted = SHUTTING_DOWN
+        """Why the start is given up, if it is."""
         self.used_s = 0.0
 
 
@@ -140,7 +143,7 @@ class Keeper:
 
         Raises:
             GroupLimitError: too many feeds run already.
-            GroupStoppedError: the forwarder is shutting down.
+            GroupStoppedError: the start was given up, or the forwarder is shutting down.
             ForwarderError: the feed can't be started; the text says why.
         """
         while True:
@@ -161,8 +164,8 @@ class Keeper:
         try:
             return await asyncio.shield(entry.started)
         except asyncio.CancelledError:
-            if entry.started.cancelled():  # by ``close``, and not this request itself
-                raise GroupStoppedError(SHUTTING_DOWN) from None
+            if entry.started.cancelled():  # by ``stop`` or ``close``, and not this request itself
+                raise GroupStoppedError(entry.unwanted) from None
             raise
 
     def _begin(self, key: FeedKey) -> _Entry:
@@ -174,17 +177,20 @@ class Keeper:
             raise GroupLimitError(msg)
         entry = self._entries[key] = _Entry(asyncio.create_task(self._start(key)))
         entry.used_s = self._now_s()
-        # A requester that has left must not make an error one that nobody retrieved.
-        entry.started.add_done_callback(lambda task: task.cancelled() or task.exception())
+        entry.started.add_done_callback(partial(self._forget_failed, key))
         return entry
+
+    def _forget_failed(self, key: FeedKey, started: asyncio.Task[Hub]) -> None:
+        # Not in ``_start``: a task that is cancelled before its first step runs none of its code.
+        # Asking for the error also keeps it from being one that nobody retrieved.
+        if started.cancelled() or started.exception() is not None:
+            del self._entries[key]
 
     async def _start(self, key: FeedKey) -> Hub:
         try:
             feed = await self._open_feed(key)
-        except BaseException as error:
-            del self._entries[key]
-            is_waiting = isinstance(error, NotOwnedError | NotFollowedError)
-            self.failed_starts += isinstance(error, ForwarderError) and not is_waiting
+        except ForwarderError as error:
+            self.failed_starts += not isinstance(error, NotOwnedError | NotFollowedError)
             raise
         entry = self._entries[key]
         entry.feed, entry.used_s = feed, self._now_s()
@@ -222,6 +228,7 @@ class Keeper:
         if entry is not None and entry.feed is not None:
             self._begin_stop(key, reason)
         elif entry is not None:
+            entry.unwanted = reason
             entry.started.cancel()
 
     def _begin_stop(self, key: FeedKey, reason: str) -> None:
@@ -305,7 +312,7 @@ class Keeper:
         try:
             await self.acquire(key)
         except ForwarderError as error:
-            if pin.problem != str(error):
+            if self._pins.get(key) is pin and pin.problem != str(error):
                 level = _level_of(error, logging.WARNING)
                 _LOG.log(level, "%s: %s (trying again)", key.group, error)
             self._postpone(pin, error)

@@ -258,6 +258,38 @@ async def test_after_the_close_nothing_starts_and_a_start_that_runs_is_ended() -
     assert rig.open == []
 
 
+async def test_a_group_that_is_removed_before_its_start_has_begun_can_be_served_again() -> None:
+    rig = Rig()
+    request = asyncio.create_task(rig.keeper.acquire(ONE))
+    await asyncio.sleep(0)  # the start is due, and has not run yet
+    rig.keeper.stop(ONE, "it is not served any more")
+    with pytest.raises(GroupStoppedError, match="it is not served any more"):
+        await request
+    assert not rig.opened
+    await rig.keeper.acquire(ONE)
+    assert rig.open == [ONE]
+    await rig.keeper.close()
+
+
+async def test_a_pinned_group_that_is_removed_while_it_starts_is_no_problem_to_report(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    rig.gate.clear()
+    rig.keeper.pin(ONE)
+    async with sweeping(rig):
+        await until(lambda: bool(rig.opened))
+        rig.keeper.unpin(ONE)
+        rig.keeper.stop(ONE, "it is not served any more")
+        rig.gate.set()
+        rig.keeper.pin(TWO)
+        await until(lambda: TWO in rig.keeper.hubs)
+        rig.keeper.pin(ONE)
+        await rig.until_later(lambda: ONE in rig.keeper.hubs)
+    assert caplog.messages == []
+    await rig.keeper.close()
+
+
 def disturb(rig: Rig, key: FeedKey, rng: random.Random, leaving: list[Callable[[], None]]) -> None:
     """Do something to a feed while clients use it."""
     match rng.randrange(5):
@@ -271,6 +303,16 @@ def disturb(rig: Rig, key: FeedKey, rng: random.Random, leaving: list[Callable[[
             rig.keeper.fail(rig.keeper.hubs[key], JournalError("damaged"))
         case _ if leaving:
             leaving.pop(rng.randrange(len(leaving)))()
+
+
+async def served_again(rig: Rig, key: FeedKey) -> None:
+    """Start a feed, once those that are ending have made room."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(GroupLimitError, GroupStoppedError):
+                await rig.keeper.acquire(key)
+                return
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -304,6 +346,11 @@ async def test_whatever_happens_at_once_no_feed_is_open_twice_and_none_is_left(s
         ticking.cancel()
         for leave in leaving:
             leave()
+        rig.errors.clear()
+        for key in keys:
+            rig.keeper.unpin(key)
+        for key in keys:
+            await served_again(rig, key)
     rig.now_s += 100
     await rig.keeper.close()
     assert rig.open == []
