@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -35,7 +36,6 @@ from tests.support.processes.log_writer import now_ms
 GROUP: Final = "/jobs/private"
 NOBODY: Final = 65534
 DAY_MS: Final = 86_400_000
-STARTED_MS: Final = now_ms()
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -72,15 +72,15 @@ PATHS: Final = (
 )
 
 
-def answer(asked: Asked) -> Reply:
-    """One line of three days ago, and one of a minute ago."""
-    events = [(1, STARTED_MS - 3 * DAY_MS, "s"), (2, STARTED_MS - 60_000, "s")]
+def answer(started_ms: int, asked: Asked) -> Reply:
+    """One line of three days before the test's start, and one of a minute before."""
+    events = [(1, started_ms - 3 * DAY_MS, "s"), (2, started_ms - 60_000, "s")]
     match asked["operation"]:
         case "FilterLogEvents":
             first, last = asked.get("startTime", 0), asked.get("endTime", now_ms())
             return page([one for one in events if first <= one[1] <= last])
         case "DescribeLogGroups":
-            group = {"logGroupName": GROUP, "creationTime": STARTED_MS - 30 * DAY_MS}
+            group = {"logGroupName": GROUP, "creationTime": started_ms - 30 * DAY_MS}
             return Reply(body=json.dumps({"logGroups": [group]}).encode())
         case _:
             return Reply(body=b'{"logStreams":[],"subscriptionFilters":[]}')
@@ -88,7 +88,8 @@ def answer(asked: Asked) -> Reply:
 
 @pytest.fixture
 def cloudwatch() -> Iterator[ScriptedCloudWatch]:
-    with scripted_cloudwatch(answer) as scripted:
+    # The time at which the test starts: modules are imported long before, when a run has many.
+    with scripted_cloudwatch(partial(answer, now_ms())) as scripted:
         yield scripted
 
 
@@ -167,13 +168,13 @@ def test_another_user_gets_nothing_from_forward_and_asks_nothing_of_cloudwatch(
         found = as_other_user(port_of(ready), ready["token_file"])
         assert found.pop("token") == "PermissionError"
         assert found == dict.fromkeys((*PATHS, "/v1/tail?since=0"), 401)
-        assert earliest_asked(cloudwatch, before) > STARTED_MS - DAY_MS
+        assert earliest_asked(cloudwatch, before) > now_ms() - DAY_MS
         # The same requests with the token do reach CloudWatch.
         done = own_command(
             state, "tail", ready["websocket"], "--since", "4d", "--no-follow", "--output", "raw"
         )
         assert (done.returncode, done.stdout) == (0, "m1\nm2\n")
-        assert earliest_asked(cloudwatch, before) <= STARTED_MS - 3 * DAY_MS
+        assert earliest_asked(cloudwatch, before) <= now_ms() - 3 * DAY_MS
         check_modes(state)
 
 
@@ -192,7 +193,7 @@ def test_another_user_gets_nothing_from_the_forwarder_that_tail_starts(
         found = as_other_user(port_of(ready), ready["token_file"])
         assert found.pop("token") == "PermissionError"
         assert set(found.values()) == {401}
-        assert earliest_asked(cloudwatch, before) > STARTED_MS - DAY_MS
+        assert earliest_asked(cloudwatch, before) > now_ms() - DAY_MS
         # Any log group is served to the user alone: nothing was started or listed for the other.
         assert {one.get("logGroupName", GROUP) for one in cloudwatch.asked} == {GROUP}
         check_modes(state)
