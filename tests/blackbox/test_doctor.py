@@ -37,6 +37,18 @@ LIMITED: Final = (
     "main()"
 )
 """Runs gapless with files of 8 KiB at most, which fails like a write to a full disk."""
+LOOPBACK_ALONE: Final = (
+    "import socket\n"
+    "look_up = socket.getaddrinfo\n"
+    "def look_up_here(host, *arguments, **options):\n"
+    "    if host not in ('127.0.0.1', '::1', 'localhost'):\n"
+    "        raise socket.gaierror(socket.EAI_NONAME, 'Name or service not known')\n"
+    "    return look_up(host, *arguments, **options)\n"
+    "socket.getaddrinfo = look_up_here\n"
+    "from gapless.cli import main\n"
+    "main()"
+)
+"""Runs gapless where no host name exists, and asks no name server."""
 
 ANSWERS: Final[Mapping[str, Any]] = {
     "DescribeLogGroups": {"logGroups": [{"logGroupName": GROUP, "creationTime": 1}]},
@@ -177,7 +189,7 @@ def test_throttling_is_a_matter_of_the_quota(diagnose: Diagnose) -> None:
 
 
 def test_a_region_that_does_not_exist_is_named(diagnose: Diagnose) -> None:
-    code, found = diagnose("--region", "xx-nowhere-1")
+    code, found = diagnose("--region", "xx-nowhere-1", program=("-c", LOOPBACK_ALONE))
     assert code == 1
     assert found["Region"]["state"] == "fail"
     assert "logs.xx-nowhere-1.amazonaws.com" in found["Region"]["what"]
