@@ -585,6 +585,8 @@ def _verified_chart(canvas: _Canvas, course: Course) -> None:
         y = top + height - max(1.0, share * height)
         area += [(canvas.x(at_ms), y), (canvas.x(at_ms + step_ms), y)]
     _area(canvas, area, top + height, filled)
+    for mark_ms in (worst, worst / 2):
+        _scale_mark(canvas, top + height * (1 - mark_ms / worst), seconds(round(mark_ms)))
     canvas.y += CHART
 
 
@@ -610,7 +612,20 @@ def _volume_chart(canvas: _Canvas, course: Course) -> None:
                 bar = sqrt(min(count, one.lines) / most) * height
                 note = f"{one.lines:,} lines, {one.late:,} late, {one.repaired:,} repaired"
                 canvas.rect(one.at_ms, one.at_ms + 900, top + height - bar, bar, colour, note)
+    for mark in dict.fromkeys((most, most // 4)):
+        if mark:
+            _scale_mark(canvas, top + height * (1 - sqrt(mark / most)), f"{mark:,}")
     canvas.y += CHART
+
+
+def _scale_mark(canvas: _Canvas, y: float, text: str) -> None:
+    """A value of a chart: a thin line across it, and the value at the right of it."""
+    right = WIDTH - RIGHT
+    canvas.add(
+        f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right + 4}" y2="{y:.1f}" stroke="{MUTED}" '
+        'stroke-width="0.5" stroke-opacity="0.6"/>'
+    )
+    canvas.text(right + 8, y + 3.5, text, MUTED, 10)
 
 
 def _axis(canvas: _Canvas, course: Course, top: float) -> None:

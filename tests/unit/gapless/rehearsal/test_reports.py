@@ -9,7 +9,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gapless.rehearsal.course import Course, FaultLane, Gap, Says, Span, StateChange, spoken
+from gapless.rehearsal.course import (
+    Course,
+    FaultLane,
+    Gap,
+    Says,
+    Second,
+    Span,
+    StateChange,
+    Verified,
+    spoken,
+)
 from gapless.rehearsal.picture import draw
 from gapless.rehearsal.reactions import reactions
 from gapless.rehearsal.reports import (
@@ -170,6 +180,23 @@ def test_states_of_cloudwatch_are_in_the_legend_and_explained() -> None:
     assert "CloudWatch credentials expired, delayed" in texts
     assert texts[texts.index("CloudWatch credentials expired") + 1] == "run aws sso login"
     assert any(text.startswith("delayed stays on screen for 10 s after") for text in texts)
+
+
+def test_the_charts_have_a_scale() -> None:
+    lines = [Second(at_ms, lines=count) for at_ms, count in ((1_000, 1_600), (2_000, 30))]
+    texts = texts_of(Course(seconds=lines, verified=[Verified(0, 0)], ends_ms=30_000))
+    at = texts.index("behind by")
+    assert texts[at + 2 : at + 4] == ["30.0 s", "15.0 s"]
+    at = texts.index("lines received")
+    assert texts[at + 2 : at + 4] == ["1,600", "400"]
+
+
+def test_a_faster_run_says_that_its_texts_have_other_times() -> None:
+    said = "The scenario's texts have its own times; this run was 2 times as fast."
+    course = Course(says=[Says(0, "Ten seconds without a network.")])
+    assert said in story(result(course=course, speed=2.0))
+    assert said not in story(result(course=course))
+    assert said not in story(result(course=Course(), speed=2.0))
 
 
 def test_a_text_stands_where_it_was_said() -> None:
