@@ -10,7 +10,10 @@ LOCKER := $(VENV)-lock
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
 
+# The tests start a thousand processes: none should have to compile the sources first.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
+	$(BIN)/python -m compileall -q -j 0 common forwarder gapless simulator tests tui wire
 	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(READY)
