@@ -307,7 +307,7 @@ def disturb(rig: Rig, key: FeedKey, rng: random.Random, leaving: list[Callable[[
 
 async def served_again(rig: Rig, key: FeedKey) -> None:
     """Start a feed, once those that are ending have made room."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             with suppress(GroupLimitError, GroupStoppedError):
                 await rig.keeper.acquire(key)
