@@ -14,7 +14,7 @@ demo: $(READY)
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
 	$(BIN)/python -m compileall -q -j 0 common forwarder gapless simulator tests tui wire
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 5 --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
