@@ -10,7 +10,8 @@ LOCKER := $(VENV)-lock
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
 
-# The tests start a thousand processes: none should have to compile the sources first.
+# The tests start a thousand processes: none should have to compile the sources first. Five workers,
+# so that two processors are in use while some tests wait.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
 	$(BIN)/python -m compileall -q -j 0 common forwarder gapless simulator tests tui wire

@@ -1,4 +1,4 @@
-"""Hypothesis settings and signal handlers for all tests."""
+"""Hypothesis settings, signal handlers and the order of all tests."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder after the other would use both processors only in a part of its time.
     """
     here = Path(__file__).parent
-    files = [list(file) for _, file in groupby(items, key=lambda item: item.path)]
-    folders = [file[0].path.relative_to(here).parts[0] for file in files]
-    sizes, seen = Counter[str](), Counter[str]()
-    for folder, file in zip(folders, files, strict=True):
-        sizes[folder] += len(file)
-    places = []
-    for folder, file in zip(folders, files, strict=True):
-        places.append((seen[folder] + len(file) / 2) / sizes[folder])
-        seen[folder] += len(file)
-    order = sorted(range(len(files)), key=lambda number: (places[number], number))
-    items[:] = [item for number in order for item in files[number]]
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(here).parts[0]
+
+    sizes, seen = Counter(map(folder, items)), Counter[str]()
+    files: list[tuple[float, list[pytest.Item]]] = []
+    for _, group in groupby(items, key=lambda item: item.path):
+        file = list(group)
+        name = folder(file[0])
+        files.append(((seen[name] + len(file) / 2) / sizes[name], file))
+        seen[name] += len(file)
+    files.sort(key=lambda one: one[0])
+    items[:] = [item for _, file in files for item in file]

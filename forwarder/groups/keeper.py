@@ -79,8 +79,8 @@ class _Entry:
         self.feed: OpenFeed | None = None
         self.running: asyncio.Task[None] | None = None
         self.stopping: asyncio.Task[None] | None = None
-        self.unwanted = SHUTTING_DOWN
-        """Why the start is given up, if it is."""
+        self.cancel_reason = SHUTTING_DOWN
+        """Why the start is cancelled, if it is."""
         self.used_s = 0.0
 
 
@@ -143,7 +143,7 @@ class Keeper:
 
         Raises:
             GroupLimitError: too many feeds run already.
-            GroupStoppedError: the start was given up, or the forwarder is shutting down.
+            GroupStoppedError: the start was cancelled, or the forwarder is shutting down.
             ForwarderError: the feed can't be started; the text says why.
         """
         while True:
@@ -165,7 +165,7 @@ class Keeper:
             return await asyncio.shield(entry.started)
         except asyncio.CancelledError:
             if entry.started.cancelled():  # by ``stop`` or ``close``, and not this request itself
-                raise GroupStoppedError(entry.unwanted) from None
+                raise GroupStoppedError(entry.cancel_reason) from None
             raise
 
     def _begin(self, key: FeedKey) -> _Entry:
@@ -228,7 +228,7 @@ class Keeper:
         if entry is not None and entry.feed is not None:
             self._begin_stop(key, reason)
         elif entry is not None:
-            entry.unwanted = reason
+            entry.cancel_reason = reason
             entry.started.cancel()
 
     def _begin_stop(self, key: FeedKey, reason: str) -> None:

@@ -243,7 +243,7 @@ def draw(one: RehearsalResult, key: str = "p") -> str:
         _volume_chart(canvas, course)
         _axis(canvas, course, top)
         _legend(canvas, course)
-        _says_list(canvas, course)
+        _says_list(canvas, course, one.speed)
         _remarks(canvas, course)
     canvas.y += 10
     started = "" if one.course is None else f"started {iso(one.course.started_ms)} · "
@@ -585,8 +585,8 @@ def _verified_chart(canvas: _Canvas, course: Course) -> None:
         y = top + height - max(1.0, share * height)
         area += [(canvas.x(at_ms), y), (canvas.x(at_ms + step_ms), y)]
     _area(canvas, area, top + height, filled)
-    for mark_ms in (worst, worst / 2):
-        _scale_mark(canvas, top + height * (1 - mark_ms / worst), seconds(round(mark_ms)))
+    for mark_ms in (worst, worst // 2):
+        _scale_mark(canvas, top + height * (1 - mark_ms / worst), seconds(mark_ms))
     canvas.y += CHART
 
 
@@ -612,7 +612,7 @@ def _volume_chart(canvas: _Canvas, course: Course) -> None:
                 bar = sqrt(min(count, one.lines) / most) * height
                 note = f"{one.lines:,} lines, {one.late:,} late, {one.repaired:,} repaired"
                 canvas.rect(one.at_ms, one.at_ms + 900, top + height - bar, bar, colour, note)
-    for mark in dict.fromkeys((most, most // 4)):
+    for mark in (most, most // 4):  # by the root, a quarter stands at half the height
         if mark:
             _scale_mark(canvas, top + height * (1 - sqrt(mark / most)), f"{mark:,}")
     canvas.y += CHART
@@ -735,7 +735,8 @@ def _label(canvas: _Canvas, x: float, text: str) -> float:
     return _width(text, 11) + 20
 
 
-def _says_list(canvas: _Canvas, course: Course) -> None:
+def _says_list(canvas: _Canvas, course: Course, speed: float) -> None:
+    """The scenario's texts, which a faster run leaves as they are written."""
     canvas.y += 8
     for number, one in enumerate(course.says[:SAYS_MAX], 1):
         canvas.text(LEFT - 68, canvas.y + 18, str(number), MUTED, 12, _END)
@@ -743,6 +744,9 @@ def _says_list(canvas: _Canvas, course: Course) -> None:
     left = len(course.says) - SAYS_MAX
     if left > 0:
         _listed(canvas, "", f"and {left} more")
+    if course.says and speed != 1:
+        text = f"Times in these texts are the scenario's own; the run was {speed:g} times as fast."
+        _listed(canvas, "", text)
 
 
 def _listed(canvas: _Canvas, name: str, text: str) -> None:

@@ -102,10 +102,6 @@ def story(one: RehearsalResult) -> list[str]:
         sentences.append(
             f"Complete and verified again at {seconds(verified_ms)}, {after} after the last fault."
         )
-    if one.speed != 1 and course.says:
-        sentences.append(
-            f"The scenario's texts have its own times; this run was {one.speed:g} times as fast."
-        )
     return sentences
 
 

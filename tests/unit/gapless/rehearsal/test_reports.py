@@ -192,11 +192,11 @@ def test_the_charts_have_a_scale() -> None:
 
 
 def test_a_faster_run_says_that_its_texts_have_other_times() -> None:
-    said = "The scenario's texts have its own times; this run was 2 times as fast."
+    said = "Times in these texts are the scenario's own; the run was 2 times as fast."
     course = Course(says=[Says(0, "Ten seconds without a network.")])
-    assert said in story(result(course=course, speed=2.0))
-    assert said not in story(result(course=course))
-    assert said not in story(result(course=Course(), speed=2.0))
+    assert said in draw(result(course=course, reactions=[], speed=2.0)).replace("&#x27;", "'")
+    assert "times as fast." not in draw(result(course=course, reactions=[]))
+    assert "times as fast." not in draw(result(course=Course(), reactions=[], speed=2.0))
 
 
 def test_a_text_stands_where_it_was_said() -> None:
