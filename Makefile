@@ -10,11 +10,10 @@ LOCKER := $(VENV)-lock
 demo: $(READY)
 	@$(BIN)/gapless demo $(ARGS)
 
-# The tests start a thousand processes: none should have to compile the sources first. Five workers,
-# so that two processors are in use while some tests wait.
+# Bytecode is kept whatever the environment says, since the tests start a thousand processes. Five
+# workers, so that two processors are in use while some tests wait.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
-	$(BIN)/python -m compileall -q -j 0 common forwarder gapless simulator tests tui wire
 	$(BIN)/python -m pytest -n 5 --dist worksteal $(ARGS)
 
 check: $(READY)
