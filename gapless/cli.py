@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NoReturn
@@ -49,8 +49,16 @@ COMMANDS: Final[dict[str, str]] = {
 _INTERNAL: Final[dict[str, str]] = {"tab": "gapless.viewing.tab"}
 """Modules of commands that only other commands start; they are not in the help."""
 
-_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-"""Ending signals besides SIGINT, for which Python raises KeyboardInterrupt itself."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _CommandInterruptedError(KeyboardInterrupt):
+    """Ctrl+C.
+
+    Python notes a KeyboardInterrupt, but none of its subclasses, that leaves exec(), with which
+    dataclasses are made. ``python -m`` then ends by SIGINT instead of with the exit code, although
+    the exception was caught.
+    """
 
 
 class _ReaderLeftError(Exception):
@@ -178,11 +186,10 @@ def main() -> NoReturn:
     # also takes that descriptor, which a socket would get otherwise.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the end
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123 - likewise
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _raise_ended)
+    _on_ending_signals(_raise_ended)
     terminal.draw_first_picture(sys.argv[1:], os.environ)
     code = run(sys.argv[1:])
+    _on_ending_signals(signal.SIG_DFL)  # nothing is left to clean up
     terminal.erase_first_picture()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -195,8 +202,16 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+def _on_ending_signals(handler: Callable[[int, object], NoReturn] | signal.Handlers) -> None:
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, handler)
+
+
 def _raise_ended(number: int, frame: object) -> NoReturn:
     del frame
+    if number == signal.SIGINT:
+        raise _CommandInterruptedError
     raise EndedBySignalError(number)
 
 

@@ -199,6 +199,21 @@ def test_an_interrupt_during_the_imports_prints_no_traceback(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+def test_an_interrupt_while_a_class_is_made_is_an_exit_code_too(tmp_path: Path) -> None:
+    # Dataclasses and named tuples are made by exec(). Python notes a KeyboardInterrupt there, and
+    # ends by SIGINT, whatever the exit code, although it was caught.
+    stub = tmp_path / "msgspec.py"
+    stub.write_text("exec('import os, signal; os.kill(os.getpid(), signal.SIGINT)')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gapless", "scenario", "list"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "")
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_output_is_no_error(closed: str) -> None:
     command = f'"$1" -m gapless scenario list {closed}'
