@@ -297,15 +297,20 @@ class _Rehearsal:
     def _connect(self) -> None:
         self._viewer.start()
         pid = self._viewer.pid
-        if pid is not None:
-            with contextlib.suppress(UsageError):  # it has ended already; the next check notices
-                self._api.register_viewer(pid)
+        if pid is None:
+            return
+        try:
+            self._api.register_viewer(pid)
+        except UsageError:
+            if self._viewer.is_running:
+                raise  # no fault could kill it, and the scenario would not be what it says
+            # Otherwise it has ended already; the next check notices.
 
     def _wait_shown(self) -> None:
         began = time.monotonic()
         while not self._viewer.lines:
             if not self._viewer.is_running:
-                self._viewer.start()
+                self._connect()
             if time.monotonic() - began > SHOWN_WITHIN_S:
                 msg = f"the viewer showed nothing within {SHOWN_WITHIN_S:.0f} s"
                 raise GaplessError(msg)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
+import time
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -13,6 +15,8 @@ from simulator.errors import ConflictError, NoTargetError, NotFoundError
 
 VIEWERS_MAX: Final = 100
 _PID_MAX: Final = (1 << 31) - 1
+_STARTS_WITHIN_S: Final = 5.0
+_LOOK_MS: Final = 5
 
 
 class Viewers:
@@ -33,13 +37,16 @@ class Viewers:
             descriptor = os.pidfd_open(pid) if 0 < pid <= _PID_MAX else -1
         except (AttributeError, OSError):
             descriptor = -1
-        if descriptor < 0 or not _is_viewer(pid):
+        if descriptor < 0 or not _is_viewer(pid, descriptor):
             if descriptor >= 0:
                 os.close(descriptor)
             msg = f"process {pid} is no viewer: only a running 'gapless tail' can be registered"
             raise ConflictError(msg)
         with self._lock:
             self._forget(pid)
+            for other, theirs in tuple(self._descriptors.items()):
+                if _has_ended(theirs):
+                    self._forget(other)
             if len(self._descriptors) >= VIEWERS_MAX:
                 os.close(descriptor)
                 msg = f"{VIEWERS_MAX} viewers are registered, the most there may be: remove some"
@@ -98,10 +105,25 @@ class Viewers:
             os.close(descriptor)
 
 
-def _is_viewer(pid: int) -> bool:
+def _is_viewer(pid: int, descriptor: int) -> bool:
     """Whether the process is a ``gapless tail``; a request must not get anything else killed."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    deadline = time.monotonic() + _STARTS_WITHIN_S
+    while not (words := _command_line(pid)):
+        # Whoever starts a program goes on before the kernel has given it its arguments.
+        if _has_ended(descriptor, _LOOK_MS) or time.monotonic() > deadline:
+            return False
     return b"tail" in words and any(b"gapless" in word for word in words[: words.index(b"tail")])
+
+
+def _has_ended(descriptor: int, within_ms: int = 0) -> bool:
+    looking = select.poll()
+    looking.register(descriptor, select.POLLIN)  # as a process's descriptor is once it has ended
+    return bool(looking.poll(within_ms))
+
+
+def _command_line(pid: int) -> list[bytes]:
+    """Program and arguments of a process; empty if it has none, or has ended."""
+    try:
+        return [word for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if word]
+    except OSError:
+        return []

@@ -75,6 +75,45 @@ def test_only_viewers_can_be_registered(start: Start) -> None:
         known.kill(1.0, 3)
 
 
+def test_a_viewer_is_registered_while_it_starts(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    read = viewers._command_line
+
+    def late(pid: int) -> list[bytes]:
+        looks.append(pid)
+        return [] if len(looks) < 3 else read(pid)
+
+    monkeypatch.setattr(viewers, "_command_line", late)
+    known = Viewers()
+    one = start()
+    known.add(one.pid)
+    assert known.pids() == [one.pid]
+    assert looks == [one.pid] * 3
+
+
+def test_an_ended_process_is_refused_at_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewers, "_STARTS_WITHIN_S", 3600.0)
+    one = start()
+    one.kill()
+    os.waitid(
+        os.P_PID, one.pid, os.WEXITED | os.WNOWAIT
+    )  # ended, and its process id is still taken
+    with pytest.raises(SimulatorError, match=f"process {one.pid} is no viewer"):
+        Viewers().add(one.pid)
+
+
+def test_a_process_without_arguments_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewers, "_STARTS_WITHIN_S", 0.0)
+    monkeypatch.setattr(viewers, "_command_line", lambda _pid: [])
+    one = start()
+    with pytest.raises(SimulatorError, match=f"process {one.pid} is no viewer"):
+        Viewers().add(one.pid)
+
+
 def test_a_viewer_that_has_ended_is_unregistered(start: Start) -> None:
     known = Viewers()
     one = start()
@@ -99,4 +138,8 @@ def test_viewers_can_be_unregistered_and_are_bounded(
     with pytest.raises(NotFoundError, match=f"no viewer {one.pid}"):
         known.remove(one.pid)
     known.add(two.pid)
+    two.kill()
+    two.wait(WAIT_S)
+    known.add(one.pid)
+    assert known.pids() == [one.pid]
     known.close()
