@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from common.errors import EXIT_DONE, EXIT_FAILURE, GaplessError, UsageError
+from common.files import replace_file
 from common.locks import hold_temporary
 from common.state import state_dir
 from gapless.commands.inject import control_api, control_option
@@ -294,7 +296,9 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
 
 def _write(path: Path, text: str, what: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        # Where the disk is full, an earlier file stays whole. A link stays one, too.
+        with replace_file(Path(os.path.realpath(path))) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         msg = f"cannot write the {what} {path} ({error.strerror}): choose another place"
         raise GaplessError(msg) from error

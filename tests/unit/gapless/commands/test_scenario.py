@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -166,6 +167,37 @@ def test_a_report_that_cannot_be_written_spares_the_others(
     assert "No space left" in str(error)
     assert len(played) == 2
     assert "reconnect" in whole.read_text()
+
+
+def test_a_report_that_does_not_fit_on_the_disk_leaves_the_earlier_one(
+    played: list[str], tmp_path: Path
+) -> None:
+    del played
+    report = tmp_path / "r.md"
+    report.write_text("earlier")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        words = ["run", "reconnect", "storm", "--jobs", "2", "--report", str(report)]
+        error = CliRunner().invoke(command, words).exception
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(error, GaplessError)
+    assert "cannot write the report" in str(error)
+    assert report.read_text() == "earlier"
+    assert not list(tmp_path.glob(".*.new"))
+
+
+def test_a_report_is_written_where_its_link_leads(played: list[str], tmp_path: Path) -> None:
+    del played
+    (tmp_path / "folder").mkdir()
+    report, link = tmp_path / "folder" / "r.md", tmp_path / "latest.md"
+    link.symlink_to(report)
+    words = ["run", "reconnect", "storm", "--jobs", "2", "--report", str(link)]
+    for _ in range(2):
+        CliRunner().invoke(command, words)
+        assert link.is_symlink()
+        assert "reconnect" in report.read_text()
 
 
 @pytest.mark.parametrize(
