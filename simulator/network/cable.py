@@ -78,6 +78,7 @@ class Cable:
     def __init__(self) -> None:
         self._keeper: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._is_started = False
         self._targets: tuple[int, ...] = ()
         self._turn = itertools.count()
         self._pulls: dict[str, _Pull] = {}
@@ -108,6 +109,7 @@ class Cable:
     async def start(self, *targets: int) -> None:
         """Start forwarding connections to ports of this machine, to each in turn."""
         self._targets = targets
+        self._is_started = True
         await self._listen()
 
     def retarget(self, *targets: int) -> None:
@@ -204,7 +206,8 @@ class Cable:
                 probe.bind((HOST, port))
 
     async def _listen(self) -> None:
-        if self._targets:
+        # Also without a target: one may come later, and nothing listens for it then.
+        if self._is_started:
             self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
 
     def _refuse(self) -> None:

@@ -88,6 +88,26 @@ async def test_plugged_it_listens_at_the_same_port_again(cable: Cable) -> None:
         writer.close()
 
 
+async def test_plugged_while_no_forwarder_runs_it_leads_to_the_next_one() -> None:
+    server = await asyncio.start_server(_echo, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    one = Cable()
+    one.bind(0)
+    await one.plug("a")
+    with pytest.raises(ConnectionRefusedError):
+        await _connect(one)  # it is not started
+    await one.start(port)
+    await one.pull("a", 1.0, 1)
+    one.retarget()
+    await one.plug("a")
+    one.retarget(port)
+    reader, writer = await _connect(one)
+    assert await _says(reader, writer, b"again\n") == b"again\n"
+    writer.close()
+    await one.stop()
+    server.close()
+
+
 async def test_while_it_is_pulled_nobody_else_gets_its_port(cable: Cable) -> None:
     await cable.pull("a", 1.0, 1)
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
