@@ -236,8 +236,13 @@ def test_events_are_hidden_until_healed(simulator: Simulator) -> None:
     assert len(events) <= seen + 10 < len(ledger)
     hidden = [one for one in ledger if one["visible_ms"] > one["accepted_ms"] + 3_000_000]
     missing = len(ledger) - len(events)
-    # For events written while the fault began, the ledger has the latest possible time.
-    assert missing <= len(hidden) <= missing + 10
+    shown = set(map(key, events))
+    assert set(rows(ledger)) - shown <= set(rows(hidden))
+    # For events written while the fault began, the ledger has the latest possible time: those of
+    # the call that was under way, and of one that ended in that millisecond. A call has as many
+    # events as have become due meanwhile, which are more on a busy machine.
+    early = [one for one in hidden if rows([one])[0] in shown]
+    assert len({(one["log_stream"], one["accepted_ms"]) for one in early}) <= 2
     verdict = simulator.ask("POST", "/simulator/verdict", as_record(events))
     assert (verdict["clean"], verdict["pending"]) == (True, missing)
     simulator.ask("POST", "/simulator/heal", {})

@@ -155,15 +155,15 @@ async def test_a_share_cuts_new_connections_too(cable: Cable) -> None:
 
 
 async def test_without_a_forwarder_it_resets() -> None:
-    with socket.create_server((HOST, 0)) as gone:
-        port = gone.getsockname()[1]
     cable = Cable()
     cable.bind(0)
-    await cable.start(port)
-    reader, writer = await _connect(cable)
-    with pytest.raises(ConnectionResetError):
-        await reader.read()
-    writer.close()
+    with socket.socket() as silent:
+        silent.bind((HOST, 0))  # kept, so that nobody else listens there
+        await cable.start(silent.getsockname()[1])
+        reader, writer = await _connect(cable)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
     await cable.stop()
 
 
