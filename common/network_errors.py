@@ -23,7 +23,9 @@ def describe_network_error(error: BaseException) -> str:
         why = error.verify_message
         return f"its certificate is not trusted ({why}): name its authority in SSL_CERT_FILE"
     if not isinstance(error, OSError):
-        return first_line(error)
+        # A library's "no valid response" says little without what is wrong with the response.
+        said = [error] if error.__cause__ is None else [error, error.__cause__]
+        return ": ".join(map(first_line, said))[:_CHARS_MAX]
     if isinstance(error, ssl.SSLError):
         # Its errno is OpenSSL's, not the system's.
         return f"TLS failed: {first_line(error)}"

@@ -22,7 +22,7 @@ from common.concurrency import in_thread
 from common.errors import GaplessError
 from common.hosts import is_loopback
 from common.http import HttpClient, HttpFailure
-from common.network_errors import describe_network_error, error_detail, first_line
+from common.network_errors import describe_network_error, error_detail
 from common.state import make_private_dir, state_dir
 from forwarder.errors import JournalError
 from forwarder.journal.sqlite import SqliteJournals
@@ -126,10 +126,8 @@ async def probe_loopback() -> WayFacts:
             answer = await connection.recv()
     except TimeoutError:
         return WayFacts(where, f"no answer within {OPEN_S:g} s")
-    except OSError as error:
+    except (OSError, WebSocketException) as error:
         return WayFacts(where, describe_network_error(error))
-    except WebSocketException as error:
-        return WayFacts(where, first_line(error))
     return WayFacts(where, "" if answer == _MESSAGE else "the message came back changed")
 
 
@@ -166,10 +164,8 @@ async def _open(target: ForwarderTarget, headers: dict[str, str]) -> tuple[str, 
         return detail or f"HTTP {HTTPStatus(status).value}", status, bool(detail)
     except TimeoutError:
         return f"no answer within {OPEN_S:g} s", None, False
-    except OSError as error:
+    except (OSError, WebSocketException, ValueError) as error:
         return describe_network_error(error), None, False
-    except (WebSocketException, ValueError) as error:
-        return first_line(error), None, False
     return "", None, False
 
 

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from common.concurrency import Backoff, in_thread, wait_and_clear
 from common.errors import GaplessError
 from common.http import HttpClient, HttpFailure, Response
-from common.network_errors import describe_network_error, first_line
+from common.network_errors import describe_network_error
 from tui.client.session import ViewerSession
 from tui.client.status import CloseConnection, Effect, SendMessage, Welcomed
 from wire.codec import decode_body, decode_server, encode
@@ -264,7 +264,7 @@ class ForwarderConnection:
             return Disconnection(describe_network_error(error), final=is_final)
         except (WebSocketException, ValueError) as error:
             # No WebSocket server answers like this: a middlebox, or a server of something else.
-            return Disconnection(first_line(error), is_refused=True)
+            return Disconnection(describe_network_error(error), is_refused=True)
         self._websocket = websocket
         try:
             return await self._read(websocket)

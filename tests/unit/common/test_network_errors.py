@@ -5,6 +5,7 @@ import socket
 import ssl
 
 import pytest
+from websockets.exceptions import InvalidMessage
 
 from common.network_errors import describe_network_error, error_detail, first_line
 
@@ -50,5 +51,14 @@ def test_what_an_error_response_says(body: bytes, text: str) -> None:
     assert error_detail(body) == text
 
 
+def test_an_error_says_what_caused_it() -> None:
+    error = InvalidMessage("no valid response")
+    error.__cause__ = ValueError("HTTP/1.0 404 Not Found\nX-Header: y")
+    assert describe_network_error(error) == "no valid response: HTTP/1.0 404 Not Found"
+
+
 def test_a_long_error_is_cut() -> None:
-    assert first_line(ValueError("x" * 1_000)) == "x" * 200
+    error = ValueError("x" * 1_000)
+    assert first_line(error) == "x" * 200
+    error.__cause__ = ValueError("y" * 1_000)
+    assert describe_network_error(error) == "x" * 200

@@ -241,6 +241,29 @@ async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final
         assert (end.final, end.is_refused, end.code) == (final, True, None)
 
 
+async def test_a_server_of_something_else() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 404 Not Found\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    heard = Heard()
+    address = Address(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    connection = ForwarderConnection(
+        ViewerSession(), address, **heard.callbacks, now_ms=lambda: 0, rng=random.Random(0)
+    )
+    task = asyncio.create_task(connection.run())
+    await eventually(lambda: heard.ends)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    server.close()
+    await server.wait_closed()
+    assert heard.ends[0].is_refused
+    assert "404 Not Found" in heard.ends[0].reason
+
+
 async def test_no_server_listens() -> None:
     async with running(stay_connected) as run:
         await eventually(lambda: run.server.queries)
