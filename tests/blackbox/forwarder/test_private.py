@@ -24,6 +24,7 @@ from tests.support.forwarder.scripted_cloudwatch import (
     page,
     scripted_cloudwatch,
 )
+from tests.support.network.kept_port import kept_port
 from tests.support.processes.gapless_processes import (
     WAIT_S,
     GaplessProcess,
@@ -246,9 +247,11 @@ def test_without_a_token_every_user_of_the_machine_may_read(
 def test_a_viewer_follows_its_forwarder_through_kill_and_restart(
     cloudwatch: ScriptedCloudWatch, state: Path
 ) -> None:
-    with forwarder(GROUP, cloudwatch.url, state, is_open=False) as first:
+    with (
+        kept_port() as port,
+        forwarder(GROUP, cloudwatch.url, state, is_open=False, port=port) as first,
+    ):
         ready = first.ready()
-        port = port_of(ready)
         old = Path(ready["token_file"]).read_text()
         with GaplessProcess(
             *("tail", ready["websocket"], "--output", "raw", "--since", "1d"), state=state

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.network.kept_port import kept_port
 from tests.support.network.middlebox import Middlebox
 from tests.support.processes.gapless_processes import forwarder
 from tests.support.processes.log_writer import now_ms
@@ -70,10 +71,9 @@ async def test_an_hour_and_then_all_from_two_groups_while_the_forwarder_restarts
     tmp_path: Path,
 ) -> None:
     ages = [0, 1, 2, 30, 200]
-    with raw_moto() as moto:
+    with raw_moto() as moto, kept_port() as port:
         one, other = write(moto, GROUP, ages), write(moto, OTHER, ages)
-        with forwarder(GROUP, moto.url, tmp_path, "--any-group") as first:
-            websocket = urlsplit(first.ready()["websocket"])
+        with forwarder(GROUP, moto.url, tmp_path, "--any-group", port=port) as first:
             url = first.ready()["websocket"]
             async with watching(spec(url), spec(url, OTHER)) as engine:
                 await eventually(lambda: len(texts(engine)) == 40 and engine.is_backfilled)
@@ -84,9 +84,7 @@ async def test_an_hour_and_then_all_from_two_groups_while_the_forwarder_restarts
                 assert now_ms() - 2 * HOUR < start_ms < now_ms() - HOUR
                 engine.older.fetch_from(0)
                 first.kill()
-                with forwarder(
-                    GROUP, moto.url, tmp_path, "--any-group", port=websocket.port or 0
-                ) as second:
+                with forwarder(GROUP, moto.url, tmp_path, "--any-group", port=port) as second:
                     second.ready()
                     await eventually(lambda: engine.older.is_at_beginning and is_at_rest(engine))
                     assert sorted(texts(engine)) == sorted([*one, *other])

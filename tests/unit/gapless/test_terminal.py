@@ -188,11 +188,12 @@ def test_a_reader_that_leaves_is_noticed_without_writing() -> None:
     os.close(ours)
 
 
-def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
-    before = threading.active_count()
+def test_a_file_has_no_reader_to_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
     with (tmp_path / "file").open("wb") as file:
         when_reader_leaves(file.fileno(), lambda: None)
-    assert threading.active_count() == before
+    assert started == []
 
 
 class ClosedTerminal(io.StringIO):

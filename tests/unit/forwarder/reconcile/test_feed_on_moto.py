@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +16,7 @@ from forwarder.reconcile.demand import BackfillRequest
 from forwarder.reconcile.feed import Feed
 from tests.support.forwarder.feed_rig import missing
 from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.network.kept_port import kept_port
 from tests.support.processes.moto_server import CREDENTIALS, raw_moto
 
 GROUP = "/moto/group"
@@ -93,9 +93,7 @@ async def test_everything_written_arrives_once_whatever_its_time() -> None:
 
 
 async def test_a_dead_server_is_waited_for_and_a_new_one_is_noticed() -> None:
-    with raw_moto() as moto:
-        port = urlsplit(moto.url).port
-        assert port is not None
+    with kept_port() as port, raw_moto(port) as moto:
         moto.create(GROUP, "a")
         moto.put(GROUP, "a", [(wall_clock_ms(), "before")])
         async with running(moto.url) as one:
