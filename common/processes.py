@@ -52,13 +52,20 @@ class ChildProcess:
     """
 
     def __init__(
-        self, name: str, process: subprocess.Popen[bytes], stderr: IO[bytes] | None
+        self,
+        name: str,
+        process: subprocess.Popen[bytes],
+        stderr: IO[bytes] | None,
+        stderr_from: int,
     ) -> None:
-        """Wrap a process; ``stderr`` is the file that it appends to, None if it has ours."""
+        """Wrap a process.
+
+        ``stderr`` is the file that it appends to from that offset on, None if it has ours.
+        """
         self.name = name
         self._process = process
         self._stderr = stderr
-        self._stderr_from = 0 if stderr is None else stderr.tell()
+        self._stderr_from = stderr_from
         self._first_line: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._output = process.stdout
         self._output_lock = threading.Lock()
@@ -91,6 +98,8 @@ class ChildProcess:
         Raises:
             ChildFailedError: the program cannot be started.
         """
+        # Before it starts: the offset is shared, and moves with all that the program prints.
+        stderr_from = 0 if stderr is None else stderr.tell()
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell
                 list(argv),
@@ -105,7 +114,7 @@ class ChildProcess:
         except OSError as error:
             msg = f"cannot start {name}: {argv[0]}: {error.strerror}"
             raise ChildFailedError(msg) from error
-        return cls(name, process, stderr)
+        return cls(name, process, stderr, stderr_from)
 
     @property
     def pid(self) -> int:

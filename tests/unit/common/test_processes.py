@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -60,6 +62,27 @@ def test_the_childs_own_error_and_exit_code_are_raised(tmp_path: Path) -> None:
             with pytest.raises(ChildFailedError, match=r"^the port is in use: choose") as caught:
                 part.ready()
             assert caught.value.exit_code == 3
+
+
+def test_the_error_of_a_child_that_fails_before_its_parent_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = subprocess.Popen
+
+    def preempted(
+        argv: list[str],
+        **options: Any,  # noqa: ANN401 - as Popen
+    ) -> subprocess.Popen[bytes]:
+        process = start(argv, **options)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", preempted)
+    with (
+        start_gapless("the part", ["refused"]) as part,
+        pytest.raises(ChildFailedError, match=r"^the port is in use: choose"),
+    ):
+        part.ready()
 
 
 def test_a_killed_child() -> None:
