@@ -170,6 +170,8 @@ class Direction:
     def stop(self) -> None:
         """Discard the bytes that wait for delivery, and hold ``run`` back no longer."""
         self._reading.stay_open()
+        # A delivery that is cancelled before its first step does not do so itself.
+        self._room.set()
         if self._delivery is not None:
             self._delivery.cancel()
 
