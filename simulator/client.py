@@ -16,6 +16,9 @@ from common.http import TIMEOUT_S, HttpStatusError, request
 VERDICT_TIMEOUT_S: Final = 600.0
 """Judging the record of a million events takes a while."""
 
+SWITCH_TIMEOUT_S: Final = 60.0
+"""A fault may have to wait for those before it, and then takes up to 20 s itself."""
+
 _BAD_REQUEST: Final = 400
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
@@ -42,12 +45,12 @@ class ControlApi:
 
     def switch_on(self, fault: Mapping[str, Any]) -> dict[str, Any]:
         """Switch a fault on: ``{"type", "name", "toxicity", "attributes", "schedule"}``."""
-        return self._object("/faults", "POST", body=dict(fault))
+        return self._object("/faults", "POST", body=dict(fault), timeout_s=SWITCH_TIMEOUT_S)
 
     def switch_off(self, name: str) -> bool:
         """Heal a fault, and return whether it was on."""
         try:
-            self._ask(f"/faults/{quote(name, safe='')}", "DELETE")
+            self._ask(f"/faults/{quote(name, safe='')}", "DELETE", timeout_s=SWITCH_TIMEOUT_S)
         except HttpStatusError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -56,7 +59,8 @@ class ControlApi:
 
     def heal(self) -> list[str]:
         """Heal every fault, and return the names of those that were on."""
-        return list(self._object("/heal", "POST").get("healed", []))
+        answer = self._object("/heal", "POST", timeout_s=SWITCH_TIMEOUT_S)
+        return list(answer.get("healed", []))
 
     def changes(self, after: int | None, wait_ms: int = 0) -> dict[str, Any]:
         """The current state, with ``seq`` and ``faults``; waits while ``seq`` is ``after``."""
@@ -87,7 +91,7 @@ class ControlApi:
 
     def stop_scenario(self) -> None:
         """Stop the running scenario, and heal every fault."""
-        self._ask("/scenario", "DELETE")
+        self._ask("/scenario", "DELETE", timeout_s=SWITCH_TIMEOUT_S)
 
     def register_viewer(self, pid: int) -> None:
         """Let faults kill a viewer process."""
