@@ -85,15 +85,17 @@ def replace_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
     ``sync`` flushes the draft to the disk first: even after a power failure the file is either
     the old or the new one.
 
-    A device, such as /dev/null, is written to: a file must not take its place.
+    A device, such as /dev/null, is written to, and so is a file that is open already, such as
+    /dev/stdout: another file must not take its place. Any other link stays, and leads to the file.
 
     Raises:
         OSError: The draft cannot be written; the old file stays.
     """
-    if path.is_char_device():
+    if path.is_char_device() or _is_descriptor(path):
         with path.open("wb") as file:
             yield file
         return
+    path = Path(os.path.realpath(path))
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         draft.unlink(missing_ok=True)
@@ -105,3 +107,9 @@ def replace_file(path: Path, *, sync: bool = False) -> Iterator[BinaryIO]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _is_descriptor(path: Path) -> bool:
+    """Whether the name is one of those that Linux gives to a process's open files."""
+    is_system = any(path.absolute().is_relative_to(one) for one in ("/dev", "/proc"))
+    return is_system and path.is_symlink()

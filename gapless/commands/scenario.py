@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -296,8 +295,7 @@ def _chosen(names: Sequence[str]) -> list[Scenario]:
 
 def _write(path: Path, text: str, what: str) -> None:
     try:
-        # Where the disk is full, an earlier file stays whole. A link stays one, too.
-        with replace_file(Path(os.path.realpath(path))) as file:
+        with replace_file(path) as file:  # on a full disk, an earlier file stays whole
             file.write(text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         msg = f"cannot write the {what} {path} ({error.strerror}): choose another place"

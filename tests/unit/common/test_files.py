@@ -36,6 +36,25 @@ def test_a_block_that_raises_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_stays_and_leads_to_the_new_file(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    link.symlink_to(path)
+    for content in (b"one", b"two"):
+        with replace_file(link) as file:
+            file.write(content)
+        assert link.is_symlink()
+        assert path.read_bytes() == content
+    assert sorted(tmp_path.iterdir()) == [path, link]
+
+
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
+def test_an_open_file_is_written_to(tmp_path: Path, folder: str) -> None:
+    with (tmp_path / "file").open("w+b") as shown:
+        with replace_file(Path(folder, str(shown.fileno()))) as file:
+            file.write(b"shown")
+        assert shown.read() == b"shown"
+
+
 def test_nothing_waits_for_the_other_end_of_a_named_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
