@@ -114,6 +114,24 @@ async def test_enter_enter_runs_a_command_once() -> None:
         assert screen.app.log_view._strips.appearance.wrapped
 
 
+async def test_enter_runs_the_command_that_was_typed_just_before() -> None:
+    async with running(engine()) as screen:
+        await screen.press("ctrl+p")
+        await hurry(screen, *"wrap", "enter")
+        assert len(screen.app.screen_stack) == 1
+        assert screen.app.log_view._strips.appearance.wrapped
+
+
+async def test_enter_runs_nothing_where_nothing_was_found() -> None:
+    async with running(engine()) as screen:
+        await screen.press("ctrl+p")
+        await hurry(screen, *"no such action", "enter")
+        assert isinstance(screen.app.screen, CommandMenu)
+        assert not screen.app.log_view._strips.appearance.wrapped
+        await hurry(screen, "enter", "escape")
+        assert len(screen.app.screen_stack) == 1
+
+
 @pytest.mark.parametrize("opens", ["slash", "f", "x", "colon", "ctrl+s"])
 async def test_what_is_typed_at_once_goes_into_the_prompt(opens: str) -> None:
     async with running(engine(), controls=FakeControls(), catalogue=FakeCatalogue()) as screen:

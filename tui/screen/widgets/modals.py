@@ -6,6 +6,7 @@ closes would remove the screen below it, and raise an exception at the last one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import ClassVar, Final
@@ -125,7 +126,7 @@ _TYPED: Final = (Input.Changed, Input.Submitted, OptionList.OptionSelected, Butt
 
 
 class CommandMenu(CommandPalette):
-    """Textual's menu of all actions; ignores input that arrives after it was closed."""
+    """Textual's menu of all actions, for keys that arrive before or after they can be acted on."""
 
     def on_mount(self) -> None:
         """Draw with ASCII if the terminal has no more; after an early close, parts are missing."""
@@ -149,7 +150,18 @@ class CommandMenu(CommandPalette):
 
     async def _on_message(self, message: Message) -> None:
         # Overrides a private method of Textual; a test shows that it is still called.
+        if isinstance(message, Input.Submitted):
+            await self._found()
         if isinstance(message, _TYPED) and not is_on_top(self):
             message.stop()
             return
         await super()._on_message(message)
+
+    async def _found(self) -> None:
+        """Wait for what the last letters find: Textual would run a command of the list before."""
+        searches = [
+            one.wait()
+            for one in self.workers
+            if one.group == self._GATHER_COMMANDS_GROUP and not one.is_finished
+        ]
+        await asyncio.gather(*searches, return_exceptions=True)  # some are cancelled
