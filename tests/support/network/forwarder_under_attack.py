@@ -78,6 +78,7 @@ class AttackedForwarder:
             proxy=None,
             max_size=8 << 20,
             ping_interval=None,  # a slow machine must not close it
+            max_queue=None,  # nor a long attack: pings are answered while nobody reads
         )
 
     async def metrics(self) -> dict[str, float]:
