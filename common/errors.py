@@ -69,13 +69,17 @@ class MissingExtraError(UsageError):
         super().__init__(f"{what} needs the {extra} extra: pipx install --force 'gapless[{extra}]'")
 
 
-class EndedBySignalError(BaseException):
-    """A signal asked the command to end; not an ``Exception``, just as KeyboardInterrupt."""
+class EndedBySignalError(SystemExit):
+    """A signal asked the command to end.
+
+    A signal handler may raise it anywhere. An event loop passes SystemExit and KeyboardInterrupt
+    on, whichever callback they arise in; any other exception would only be logged.
+    """
 
     def __init__(self, number: int) -> None:
         """``number`` is the signal's."""
-        super().__init__(number)
         self.exit_code = exit_code_of_signal(number)
+        super().__init__(self.exit_code)
 
 
 def exit_code_of_signal(number: int) -> int:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import threading
+from typing import NoReturn
 
 import pytest
 
 from common.errors import EndedBySignalError
 from common.signals import ENDING_SIGNALS, active_ending_signals, run_until_signal
+from tests.support.processes.gapless_processes import WAIT_S
 
 
 async def hurt(number: int) -> None:
@@ -54,6 +56,24 @@ def test_a_signal_delivered_to_another_thread_is_handled() -> None:
     finally:
         over.set()
         other.join()
+
+
+def test_an_end_that_is_raised_in_a_callback_ends_the_loop() -> None:
+    def end(number: int, frame: object) -> NoReturn:
+        del frame
+        raise EndedBySignalError(number)
+
+    async def work() -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.Event().wait()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(EndedBySignalError):
+            asyncio.run(work())
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_hangup_is_ignored_under_nohup() -> None:
