@@ -139,6 +139,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
         notice: Message for the user when watching begins.
         in_browser: Whether a browser draws the screen, from packets on stdout.
         control: Control URL of the simulator whose faults the screen's keys switch.
+        gives_up: Whether to end if a target cannot be reached at all within ten seconds.
     """
 
     targets: tuple[WatchedTarget, ...]
@@ -173,6 +174,7 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
     notice: str = ""
     in_browser: bool = False
     control: str | None = None
+    gives_up: bool = True
 
     @property
     def is_on_screen(self) -> bool:

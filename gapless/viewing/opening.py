@@ -67,6 +67,8 @@ def show_in_turn(
                 # Closed only now: a forwarder that both viewings watch keeps running.
                 before.close()
                 before.enter_context(after)
+            # On a screen in use, an error that ends it would come as a surprise.
+            viewing = msgspec.structs.replace(viewing, gives_up=False)
             if record is not None:
                 number += 1
                 following = record.with_stem(f"{record.stem}-{number}")

@@ -84,6 +84,7 @@ def make_engine(
         capacity=viewing.capacity or CAPACITY,
         cursors=folder,
         is_watched=viewing.is_on_screen,
+        gives_up=viewing.gives_up,
     )
 
 

@@ -208,10 +208,13 @@ class Engine:
         sources: Sequence[GroupSource] = (),
         cursors: Path | None = None,
         is_watched: bool = False,
+        gives_up: bool = True,
         wall_ms: Callable[[], int] | None = None,
         steady_ms: Callable[[], int] | None = None,
     ) -> None:
         """Prepare the targets; ``start`` connects them.
+
+        With ``gives_up`` it finishes if a target cannot be reached within ten seconds.
 
         Raises:
             ValueError: There are more targets than keys can number.
@@ -247,6 +250,7 @@ class Engine:
         self._rule_numbers = itertools.count(1)
         self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._is_watched = is_watched
+        self._gives_up = gives_up
         self._targets = [self._make_target(*numbered) for numbered in enumerate(targets)]
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._sources = [(source, Membership(source.known)) for source in sources]
@@ -644,7 +648,8 @@ class Engine:
         failed = [one for one in counted if one.history.has_failed and not one.is_listed]
         if result is None and failed:
             result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(failed[0]))
-        if result is None and self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS:
+        is_late = self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS
+        if result is None and self._gives_up and is_late:
             missing = [one for one in counted if not one.is_reached and not one.is_listed]
             if missing:
                 result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))

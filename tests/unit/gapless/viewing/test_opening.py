@@ -94,6 +94,7 @@ def test_viewings_are_shown_in_turn() -> None:
     assert seen[1].grep == FIRST.grep
     assert [one.name for one in seen[2].targets] == ["/a"]
     assert seen[2].since == FIRST.since
+    assert [one.gives_up for one in seen] == [True, False, False]
     assert open_then == [[], ["/a", "/b"], ["/a"]]
     assert served.open == []
     assert served.log.index("+/a", 1) < served.log.index("-/a")

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from common.errors import EXIT_INCOMPLETE
+from tests.support.network.kept_port import kept_port
 from tests.support.viewer.http_journal import HttpJournal
 from tests.support.viewer.scripted_forwarder import (
     Script,
@@ -256,6 +257,18 @@ async def test_the_result_is_a_forwarder_that_cannot_be_reached(
             3,
             f"cannot connect to {url}: connection refused: is a forwarder running there?",
         )
+
+
+async def test_one_that_does_not_give_up_goes_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", -1)
+    with kept_port() as port:
+        specs = [TargetSpec(url=f"ws://127.0.0.1:{port}", since=SINCE)]
+        engine = Engine(specs, rng=random.Random(0), gives_up=False)
+        async with started(engine):
+            await eventually(lambda: engine.status.targets[0].attempt > 2)
+            engine._check_goal()
+            assert engine.result is None
+            assert engine.status.targets[0].detail == "connection refused"
 
 
 async def test_a_first_connection_that_is_cut_before_welcome_is_made_again(
