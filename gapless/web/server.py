@@ -89,7 +89,8 @@ TABS_MAX: Final = 16
 """Open tabs; each has a viewer process of about 100 MB."""
 
 _SECRET_BYTES: Final = 16
-_HEARTBEAT_S: Final = 15.0
+_HEARTBEAT_S: Final = 120.0
+"""A browser that does not answer for half of this is gone; a busy one may take many seconds."""
 _POLL_S: Final = 0.5
 _END_S: Final = 20.0
 """Longest wait for all tabs to end; longer than any single tab may take."""
