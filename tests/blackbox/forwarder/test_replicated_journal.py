@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,11 @@ async def test_viewers_resume_when_the_owner_is_killed(cluster: Cluster, ledger:
 
 
 async def test_a_paused_owner_is_fenced_when_it_goes_on(cluster: Cluster, ledger: Ledger) -> None:
-    with (
-        cluster.start("a", "ingest") as first,
-        cluster.start("b", "both") as second,
-        Load(ledger, 20) as load,
-    ):
+    with ExitStack() as stack:
+        first = stack.enter_context(cluster.start("a", "ingest"))
         assert await until_owned([first]) is first
+        second = stack.enter_context(cluster.start("b", "both"))
+        load = stack.enter_context(Load(ledger, 20))
         await until_ready(second)
         viewers = [Roamer([second.ready()["websocket"]], now_ms() - PAST_MS) for _ in range(3)]
         await until(lambda: all(one.client.done for one in viewers), "history", viewers)
