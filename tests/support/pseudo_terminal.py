@@ -18,6 +18,7 @@ from typing import Final, Self
 from tests.support.processes.gapless_processes import WAIT_S, clean_environment, wait_until
 
 _READ_BYTES: Final = 65_536
+_END: Final = b"\0the end\0"
 
 
 class TerminalProcess:
@@ -70,6 +71,13 @@ class TerminalProcess:
     def wait_for(self, text: str) -> None:
         """Wait until a text has been written."""
         wait_until(lambda: text in self.written, f"{text!r} on the terminal")
+
+    def wait_end(self) -> int:
+        """Wait until it has ended and all that it wrote is read; return its exit code."""
+        code = self.popen.wait(WAIT_S)
+        os.write(self._theirs, _END)
+        wait_until(lambda: _END in self._read_so_far, "the last output")
+        return code
 
     def press(self, text: str) -> None:
         """Press keys."""

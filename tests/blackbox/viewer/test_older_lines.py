@@ -24,7 +24,7 @@ from tui.lines.rows import Line, Rule
 HOUR = 3_600_000
 GROUP, OTHER = "/jobs/old", "/jobs/other"
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(600)
 
 
 def write(moto: RawMoto, group: str, hours: list[int], lines: int = 20) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.pseudo_terminal import TerminalProcess
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,7 +20,7 @@ def test_a_demo_ends_with_a_summary_of_faults_and_recoveries(tmp_path: Path) -> 
         demo.press("p")
         demo.wait_for("recovered")
         demo.press("q")
-        assert demo.popen.wait(WAIT_S) == 0
+        assert demo.wait_end() == 0
         _, _, summary = demo.written.rpartition("Session of ")
         assert re.match(r"[0-9].* s: (PASS|WAIT) ", summary)
         assert "1 fault, 1 outage" in summary
@@ -39,6 +38,6 @@ def test_the_summary_does_not_depend_on_the_record(tmp_path: Path) -> None:
         demo.wait_for("PASS")
         folder.rmdir()
         demo.press("q")
-        assert demo.popen.wait(WAIT_S) == 1
+        assert demo.wait_end() == 1
         assert re.search(r"Session of [0-9].* s: (PASS|WAIT) ", demo.written)
         assert "cannot write the record" in demo.written

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.typing import Origin
 
 from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wait_until
 from tests.support.processes.log_writer import now_ms
@@ -20,6 +21,17 @@ from tests.support.processes.process_tree import command_of, family, wait_gone, 
 GROUP = "/jobs/web"
 
 pytestmark = pytest.mark.timeout(600)
+
+
+def dial(url: str, origin: str | None = None) -> connect:
+    """Open a tab, which is not given up while a busy machine or the other tab keeps it waiting."""
+    return connect(
+        url,
+        origin=None if origin is None else Origin(origin),
+        open_timeout=WAIT_S,
+        ping_interval=None,
+        max_queue=None,  # pings are answered while nobody reads
+    )
 
 
 async def drawn(link: ClientConnection, text: bytes) -> None:
@@ -58,7 +70,7 @@ async def test_tabs_are_independent_and_end_with_the_command(tmp_path: Path) -> 
     with GaplessProcess("demo", "--web", "--seed", "7", state=tmp_path) as demo:
         url = address(demo)
         origin = re.sub(r"^ws(://[^/]+).*", r"http\1", url)
-        async with connect(url, origin=origin) as first, connect(url, origin=origin) as second:  # type: ignore[arg-type]  # an Origin is a string
+        async with dial(url, origin) as first, dial(url, origin) as second:
             await drawn(first, b"COMPLETE")
             await drawn(second, b"COMPLETE")
             assert len(viewers(demo)) == 2
@@ -87,7 +99,7 @@ async def test_tabs_are_independent_and_end_with_the_command(tmp_path: Path) -> 
 async def test_a_killed_command_leaves_no_viewers(tmp_path: Path) -> None:
     with GaplessProcess("demo", "--web", state=tmp_path) as demo:
         url = address(demo)
-        async with connect(url) as link:
+        async with dial(url) as link:
             await drawn(link, b"COMPLETE")
             processes = family(demo.popen.pid)
             assert len(viewers(demo)) == 1
@@ -106,7 +118,7 @@ async def test_a_real_log_group_in_a_browser(tmp_path: Path) -> None:
             "tail", GROUP, *options, state=tmp_path, environment=settings
         ) as command:
             url = address(command)
-            async with connect(url) as first, connect(url) as second:
+            async with dial(url) as first, dial(url) as second:
                 for link in (first, second):
                     await drawn(link, b"shown in each tab")
                 await first.send(json.dumps(["stdin", "q"]))
