@@ -50,14 +50,15 @@ _INTERNAL: Final[dict[str, str]] = {"tab": "gapless.viewing.tab"}
 """Modules of commands that only other commands start; they are not in the help."""
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The same as in ``common.signals``, whose import of asyncio would slow ``--help`` down."""
 
 
 class _CommandInterruptedError(KeyboardInterrupt):
-    """Ctrl+C.
+    """Raised by Ctrl+C.
 
-    Python notes a KeyboardInterrupt, but none of its subclasses, that leaves exec(), with which
-    dataclasses are made. ``python -m`` then ends by SIGINT instead of with the exit code, although
-    the exception was caught.
+    A KeyboardInterrupt itself that leaves exec(), which makes dataclasses, sets a flag in the
+    interpreter: ``python -m`` then ends by SIGINT, and the exit code is lost, even if the exception
+    was caught. A subclass does not set it.
     """
 
 

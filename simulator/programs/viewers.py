@@ -16,6 +16,7 @@ from simulator.errors import ConflictError, NoTargetError, NotFoundError
 VIEWERS_MAX: Final = 100
 _PID_MAX: Final = (1 << 31) - 1
 _STARTS_WITHIN_S: Final = 5.0
+"""Longest wait for the command line of a process that is just starting."""
 _LOOK_MS: Final = 5
 
 
@@ -109,13 +110,14 @@ def _is_viewer(pid: int, descriptor: int) -> bool:
     """Whether the process is a ``gapless tail``; a request must not get anything else killed."""
     deadline = time.monotonic() + _STARTS_WITHIN_S
     while not (words := _command_line(pid)):
-        # Whoever starts a program goes on before the kernel has given it its arguments.
+        # Popen returns a moment before the kernel shows the new program's command line.
         if _has_ended(descriptor, _LOOK_MS) or time.monotonic() > deadline:
             return False
     return b"tail" in words and any(b"gapless" in word for word in words[: words.index(b"tail")])
 
 
 def _has_ended(descriptor: int, within_ms: int = 0) -> bool:
+    """Whether a process has ended, or ends within that time."""
     looking = select.poll()
     looking.register(descriptor, select.POLLIN)  # as a process's descriptor is once it has ended
     return bool(looking.poll(within_ms))

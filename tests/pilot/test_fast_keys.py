@@ -106,18 +106,13 @@ async def test_an_answer_that_arrives_while_a_panel_closes_is_not_shown(opens: s
         assert screen.app.is_running
 
 
-async def test_enter_enter_runs_a_command_once() -> None:
+@pytest.mark.parametrize(
+    ("slowly", "fast"), [("wrap", ["enter", "enter"]), ("", ["w", "r", "a", "p", "enter"])]
+)
+async def test_enter_runs_the_typed_command_once(slowly: str, fast: list[str]) -> None:
     async with running(engine()) as screen:
-        await screen.press("ctrl+p", *"wrap")
-        await hurry(screen, "enter", "enter")
-        assert len(screen.app.screen_stack) == 1
-        assert screen.app.log_view._strips.appearance.wrapped
-
-
-async def test_enter_runs_the_command_that_was_typed_just_before() -> None:
-    async with running(engine()) as screen:
-        await screen.press("ctrl+p")
-        await hurry(screen, *"wrap", "enter")
+        await screen.press("ctrl+p", *slowly)
+        await hurry(screen, *fast)
         assert len(screen.app.screen_stack) == 1
         assert screen.app.log_view._strips.appearance.wrapped
 

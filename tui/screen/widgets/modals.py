@@ -126,7 +126,7 @@ _TYPED: Final = (Input.Changed, Input.Submitted, OptionList.OptionSelected, Butt
 
 
 class CommandMenu(CommandPalette):
-    """Textual's menu of all actions, for keys that arrive before or after they can be acted on."""
+    """Textual's menu of all actions, safe against keys that arrive too early or too late."""
 
     def on_mount(self) -> None:
         """Draw with ASCII if the terminal has no more; after an early close, parts are missing."""
@@ -151,14 +151,14 @@ class CommandMenu(CommandPalette):
     async def _on_message(self, message: Message) -> None:
         # Overrides a private method of Textual; a test shows that it is still called.
         if isinstance(message, Input.Submitted):
-            await self._found()
+            await self._wait_for_search()
         if isinstance(message, _TYPED) and not is_on_top(self):
             message.stop()
             return
         await super()._on_message(message)
 
-    async def _found(self) -> None:
-        """Wait for what the last letters find: Textual would run a command of the list before."""
+    async def _wait_for_search(self) -> None:
+        """Wait until the list matches the input; Textual would run a command of the old list."""
         searches = [
             one.wait()
             for one in self.workers

@@ -241,6 +241,19 @@ async def test_a_refused_upgrade(status: int, body: bytes, reason: str, *, final
         assert (end.final, end.is_refused, end.code) == (final, True, None)
 
 
+async def first_end(url: str) -> Disconnection:
+    """How the first attempt to connect to a URL ends."""
+    heard = Heard()
+    connection = ForwarderConnection(
+        ViewerSession(), Address(url), **heard.callbacks, now_ms=lambda: 0, rng=random.Random(0)
+    )
+    task = asyncio.create_task(connection.run())
+    await eventually(lambda: heard.ends)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return heard.ends[0]
+
+
 async def test_a_server_of_something_else() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -249,19 +262,11 @@ async def test_a_server_of_something_else() -> None:
         await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    heard = Heard()
-    address = Address(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    connection = ForwarderConnection(
-        ViewerSession(), address, **heard.callbacks, now_ms=lambda: 0, rng=random.Random(0)
-    )
-    task = asyncio.create_task(connection.run())
-    await eventually(lambda: heard.ends)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    end = await first_end(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     server.close()
     await server.wait_closed()
-    assert heard.ends[0].is_refused
-    assert "404 Not Found" in heard.ends[0].reason
+    assert end.is_refused
+    assert "404 Not Found" in end.reason
 
 
 async def test_no_server_listens() -> None:
@@ -278,16 +283,7 @@ async def test_no_server_listens() -> None:
 
 
 async def test_an_invalid_url_gives_a_reason() -> None:
-    heard = Heard()
-    address = Address("ws://127.0.0.1:99999")
-    connection = ForwarderConnection(
-        ViewerSession(), address, **heard.callbacks, now_ms=lambda: 0, rng=random.Random(0)
-    )
-    task = asyncio.create_task(connection.run())
-    await eventually(lambda: heard.ends)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert heard.ends[0].reason
+    assert (await first_end("ws://127.0.0.1:99999")).reason
 
 
 async def test_malformed_messages_are_counted_and_nothing_is_lost() -> None:
