@@ -306,10 +306,10 @@ def disturb(rig: Rig, key: FeedKey, rng: random.Random, leaving: list[Callable[[
 
 
 async def served_again(rig: Rig, key: FeedKey) -> None:
-    """Start a feed, once those that are ending have made room."""
+    """Start a feed, once those that are ending have made room and a failed start is forgotten."""
     async with asyncio.timeout(60):
         while True:
-            with suppress(GroupLimitError, GroupStoppedError):
+            with suppress(GroupLimitError, GroupStoppedError, JournalError):
                 await rig.keeper.acquire(key)
                 return
             await asyncio.sleep(0.001)
