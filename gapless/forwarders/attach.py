@@ -64,6 +64,8 @@ class OwnForwarder:
         self._users = journals.with_name(journals.name + ".users")
         self._held: FileHold | None = None
         self._part: ChildProcess | None = None
+        self._lock = threading.Lock()
+        """Guards ``_held`` and ``_part``: ``close`` may come while a thread restarts it."""
         self._closing = threading.Event()
 
     @property
@@ -139,7 +141,7 @@ class OwnForwarder:
         Raises:
             GaplessError: it cannot be started; the text is its own error.
         """
-        self._held = self._held or hold(self._users)
+        self._hold_users()
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline and not self._closing.is_set():
             owner = owner_of(lock_path(self._journals))
@@ -155,6 +157,23 @@ class OwnForwarder:
             f"see {self._journals.with_name('forwarder.log')}"
         )
         raise GaplessError(msg)
+
+    def _hold_users(self) -> None:
+        """Hold the file of the attached commands, unless it is held already, or ``close`` came."""
+        with self._lock:
+            if self._held is not None:
+                return
+        held = hold(self._users)  # may block, while a forwarder is ending
+        with self._lock:
+            if not self._closing.is_set():
+                self._held = held
+                return
+        self._let_go(held)
+
+    def _let_go(self, held: FileHold) -> None:
+        held.release()
+        # A running forwarder removes the file itself, as the last thing it does.
+        remove_if_free(self._users, lambda: owner_of(lock_path(self._journals)) is not None)
 
     def _start(self, port: int, meanwhile: Callable[[], None] | None) -> bool:
         """Start a forwarder; return whether it is ready, False if another command was faster."""
@@ -188,7 +207,7 @@ class OwnForwarder:
             part.stop()
             part.detach()
             raise
-        self._replace(part)
+        self._keep(part)
         return True
 
     def _adopt_former_journals(self) -> None:
@@ -202,10 +221,16 @@ class OwnForwarder:
                 "commands, or what they showed is not continued"
             )
 
-    def _replace(self, part: ChildProcess | None) -> None:
-        if self._part is not None:
-            self._part.detach()
-        self._part = part
+    def _keep(self, part: ChildProcess) -> None:
+        """Take a started forwarder in place of the last one; after ``close``, leave it alone."""
+        with self._lock:
+            former = self._part
+            if self._closing.is_set():
+                former = part  # nobody holds its lifeline: it ends by itself
+            else:
+                self._part = part
+        if former is not None:
+            former.detach()
 
     def keep_running(self) -> None:
         """Restart the forwarder on the same port whenever it dies, until ``close``."""
@@ -241,13 +266,14 @@ class OwnForwarder:
 
     def close(self) -> None:
         """Detach; the forwarder ends if no other command is attached."""
-        self._closing.set()
-        self._replace(None)
-        if self._held is not None:
-            self._held.release()
-            self._held = None
-            # A running forwarder removes the file itself, as the last thing it does.
-            remove_if_free(self._users, lambda: owner_of(lock_path(self._journals)) is not None)
+        with self._lock:
+            self._closing.set()
+            part, self._part = self._part, None
+            held, self._held = self._held, None
+        if part is not None:
+            part.detach()
+        if held is not None:
+            self._let_go(held)
 
     def __enter__(self) -> Self:
         return self

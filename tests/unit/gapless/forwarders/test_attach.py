@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import CannotConnectError, GaplessError, UsageError
 from common.http import HttpStatusError
-from common.locks import LockFile, lock_path
+from common.locks import FileHold, LockFile, hold, is_held, lock_path
 from common.processes import ChildFailedError
 from gapless.aws import AwsChoice
 from gapless.forwarders import attach as module
@@ -174,6 +174,40 @@ def test_a_dead_forwarder_is_restarted_on_its_port(
         tries.wait(0.1)
     assert "--port 5" in " ".join(started[0])
     own.close()
+
+
+def test_close_while_the_lifeline_is_taken_leaves_no_hold(
+    journal: Path, started: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OwnForwarder(CHOICE, journal)
+
+    def hold_at_the_end(path: Path) -> FileHold:
+        held = hold(path)
+        own.close()
+        return held
+
+    monkeypatch.setattr(module, "hold", hold_at_the_end)
+    with pytest.raises(GaplessError):
+        own.open()
+    assert started == []
+    assert not is_held(users(journal))
+    assert not users(journal).exists()
+
+
+def test_close_while_a_forwarder_gets_ready_detaches_it(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = OwnForwarder(CHOICE, journal)
+
+    def ready_at_the_end() -> dict[str, Any]:
+        own.close()
+        return READY
+
+    part = FakePart(ready_at_the_end)
+    monkeypatch.setattr(module, "start_gapless", lambda *_, **__: part)
+    own.open()
+    assert part.is_left
+    assert not is_held(users(journal))
 
 
 def test_a_notice_says_that_no_end_can_be_known(journal: Path) -> None:
