@@ -20,6 +20,9 @@ settings.register_profile(
 )
 settings.load_profile("suite")
 
+LONG_S = 900
+"""Time limit from which on a file comes first."""
+
 # A shell starts background jobs with these signals ignored. Programs that tests start would inherit
 # that, and SIGINT would not end them.
 for _number, _handler in (
@@ -46,7 +49,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for _, group in groupby(items, key=lambda item: item.path):
         file = list(group)
         name = folder(file[0])
-        files.append(((seen[name] + len(file) / 2) / sizes[name], file))
+        mark = file[0].get_closest_marker("timeout")
+        is_long = mark is not None and mark.args[0] >= LONG_S
+        place = 0.0 if is_long else (seen[name] + len(file) / 2) / sizes[name]
+        files.append((place, file))
         seen[name] += len(file)
     files.sort(key=lambda one: one[0])
     items[:] = [item for _, file in files for item in file]
