@@ -136,6 +136,7 @@ class LiveReceiver:
         self._path: str | None = None
         self._why: str | None = None
         self._is_down = False
+        self._has_ended = False
         self._state: LiveState = "poll"
         self._hint_ms = 0
 
@@ -152,6 +153,10 @@ class LiveReceiver:
         self._path, self._why, self._is_down = None, why, False
         self._punctuality.note_failure()
         self.update_state()
+
+    def end(self) -> None:
+        """Store nothing any more, not even of a record that is being received."""
+        self._has_ended = True
 
     def note_read(self, behind_ms: int) -> None:
         """Note that the path was read just now, and how far behind its end."""
@@ -191,7 +196,10 @@ class LiveReceiver:
         events = batch.events
         for start in range(0, len(events), CHUNK_EVENTS):
             chunk = events[start : start + CHUNK_EVENTS]
-            self._receive_chunk(batch, chunk, await find_ends(self._group.lifecycle, chunk))
+            ends = await find_ends(self._group.lifecycle, chunk)
+            if self._has_ended:  # the journal may be closed
+                return
+            self._receive_chunk(batch, chunk, ends)
             await asyncio.sleep(0)
         if batch.refused:
             self.request_poll()

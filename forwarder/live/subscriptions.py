@@ -124,6 +124,7 @@ class LivePaths:
         self._open: dict[StreamRef, _OpenPath] = {}
         self._chosen: dict[str, StreamChoice] = {}
         self._lookups: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     def add(self, group: str, receiver: LiveReceiver) -> None:
@@ -136,7 +137,7 @@ class LivePaths:
             self._lookups[group] = asyncio.create_task(self._look_up(group))
 
     async def remove(self, group: str) -> None:
-        """Deliver nothing to a log group's receiver any more."""
+        """Deliver nothing to a log group's receiver any more; its journal may be closed then."""
         task = self._lookups.pop(group, None)
         if task is not None:
             task.cancel()
@@ -144,7 +145,10 @@ class LivePaths:
         chosen = self._chosen.pop(group, None)
         if chosen is not None and chosen.stream is not None:
             self._leave(group, chosen.stream)
-        self._receivers.pop(group, None)
+        receiver = self._receivers.pop(group, None)
+        if receiver is not None:
+            receiver.end()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     async def check(self) -> None:
         """Check that a stream given by name can be read, before connections are accepted.
@@ -181,7 +185,7 @@ class LivePaths:
             tasks = [*self._lookups.values(), *(one.task for one in self._open.values())]
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._leaving, return_exceptions=True)
 
     def _configured_stream(self) -> StreamRef | None:
         kind, _, name = self._live.partition(":")
@@ -247,6 +251,13 @@ class LivePaths:
         if not path.receivers:
             path.task.cancel()
             del self._open[stream]
+            self._leaving.add(path.task)
+            path.task.add_done_callback(self._forget_left)
+
+    def _forget_left(self, reader: asyncio.Task[None]) -> None:
+        self._leaving.discard(reader)
+        if not reader.cancelled():
+            reader.exception()  # no log group is left that it could concern
 
 
 def look_up_pause_s(every_s: float, groups: int) -> float:

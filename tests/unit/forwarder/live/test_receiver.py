@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -22,7 +23,15 @@ from forwarder.live.receiver import (
     LiveReceiver,
     LiveState,
 )
-from forwarder.records import ExecutionEnd, GapRecord, LiveSource, LogEvent, Reset, ScanDone
+from forwarder.records import (
+    ExecutionEnd,
+    GapRecord,
+    KnownRow,
+    LiveSource,
+    LogEvent,
+    Reset,
+    ScanDone,
+)
 from tests.support.forwarder.fake_cloudwatch import Clock
 from tests.support.forwarder.log_events import GROUP, NOW_MS, event
 from tests.support.forwarder.memory_journal import MemoryJournal
@@ -133,6 +142,29 @@ async def test_an_event_that_can_not_be_stored_is_left_to_a_poll(failure: Journa
     journal.is_broken = False
     rig.poll(event(4, rig.clock()))
     assert "4" in rig.rows()
+
+
+async def test_a_record_that_is_received_as_its_log_group_is_removed_needs_no_journal() -> None:
+    class Journal(MemoryJournal):
+        is_closed = False
+
+        def find(self, ids: Collection[str]) -> dict[str, KnownRow]:
+            if self.is_closed:
+                msg = "it is closed"
+                raise JournalError(msg)
+            return super().find(ids)
+
+    journal = Journal(GROUP)
+    rig = Rig(journal)
+    await rig.agree()
+    # Its messages are matched in a thread.
+    receiving = asyncio.create_task(rig.take(event(4, rig.clock())))
+    await asyncio.sleep(0)
+    rig.receiver.end()
+    journal.is_closed = True
+    await receiving
+    journal.is_closed = False
+    assert sorted(rig.rows()) == ["1", "2", "3"]
 
 
 async def test_thousands_of_hints_cause_few_polls(rig: Rig) -> None:

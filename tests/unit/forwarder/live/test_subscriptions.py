@@ -70,6 +70,8 @@ class FakeReader(KinesisReader):
         try:
             await asyncio.Event().wait()
         finally:
+            for _ in range(5):  # its calls are cancelled
+                await asyncio.sleep(0)
             self.is_running = False
 
     def restart(self) -> None:
@@ -154,6 +156,29 @@ async def test_a_filter_that_changes_is_followed() -> None:
         del rig.cloudwatch.streams["/b"]
         await rig.until(lambda: rig.fed("one") == [])
         assert rig.receivers["/b"].status.state == "poll"
+
+
+async def test_a_reader_has_ended_once_its_last_log_group_is_removed() -> None:
+    rig = Rig("kinesis:one", "/a", "/b")
+    async with rig.run():
+        await rig.until(lambda: rig.fed("one") == ["/a", "/b"])
+        reader = rig.paths["one"]
+        await rig.live.remove("/a")
+        assert reader.is_running
+        await rig.live.remove("/b")
+        assert not reader.is_running
+
+
+async def test_a_reader_that_is_not_needed_any_more_ends_before_the_paths_do() -> None:
+    rig = Rig("auto", "/a")
+    rig.cloudwatch.streams = {"/a": "one"}
+    async with rig.run():
+        await rig.until(lambda: rig.fed("one") == ["/a"])
+        reader = rig.paths["one"]
+        rig.cloudwatch.streams.clear()
+        rig.live._choose("/a", NO_FILTER)
+        assert reader.is_running
+    assert not reader.is_running
 
 
 async def test_a_failed_lookup_leaves_polls_or_the_running_reader() -> None:
