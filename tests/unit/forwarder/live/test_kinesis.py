@@ -36,6 +36,12 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine the client alone may take longer than a start waits for Kinesis.
+    monkeypatch.setattr(client, "CHECK_WITHIN_S", 240.0)
+
+
 class FakeReceiver(LiveReceiver):
     """Keeps the messages, and the reason why the reader is down."""
 
@@ -93,6 +99,8 @@ class Script:
             self.positions.append(asked)
             return _json({"ShardIterator": f"iterator-{len(self.positions)}"})
         assert operation == "GetRecords"
+        # A copy: the test may add another record meanwhile, which must not count as sent.
+        fresh = self.put[self.sent :]
         records = [
             {
                 "Data": base64.b64encode(data).decode(),
@@ -100,9 +108,9 @@ class Script:
                 "PartitionKey": "k",
                 "ApproximateArrivalTimestamp": 1_700_000_000.25,
             }
-            for number, data in enumerate(self.put[self.sent :], self.sent + 1)
+            for number, data in enumerate(fresh, self.sent + 1)
         ]
-        self.sent = len(self.put)
+        self.sent += len(fresh)
         return _json({"Records": records, "NextShardIterator": "next", "MillisBehindLatest": 0})
 
 
