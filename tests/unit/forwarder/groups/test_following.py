@@ -15,6 +15,7 @@ from forwarder.cluster.status import Report
 from forwarder.cluster.view import ForkedError, View
 from forwarder.config import Config
 from forwarder.errors import NotFollowedError
+from forwarder.groups import following
 from forwarder.groups.following import NOT_INGESTED, TAKEN_OVER, FollowedFeed, FollowingOpener
 from forwarder.records import FeedKey, ScanDone
 from tests.support.cluster.memory_log import MemoryEngine
@@ -79,7 +80,9 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Rig:
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    # A viewer would be served without what its server takes longer to apply.
+    monkeypatch.setattr(following, "CATCH_UP_S", 240.0)
     return Rig(tmp_path)
 
 

@@ -89,7 +89,8 @@ async def test_everything_written_arrives_once_whatever_its_time() -> None:
             await one.until(lambda: one.group.head_seq >= len(wanted))
             await one.until(lambda: not missing(one.feed, now - 4 * HOUR))
             assert one.messages() == sorted(wanted)
-            assert one.feed.upstream.state == "ok"
+            # A line that moto shows late is reported as a delay for a while.
+            await one.until(lambda: one.feed.upstream.state == "ok")
 
 
 async def test_a_dead_server_is_waited_for_and_a_new_one_is_noticed() -> None:
