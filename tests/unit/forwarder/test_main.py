@@ -28,7 +28,7 @@ from forwarder.errors import (
     TruncatedResponseError,
     UnreachableError,
 )
-from forwarder.groups import opening
+from forwarder.groups import opening, served
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of
 from tests.support.forwarder.running import running
@@ -44,6 +44,9 @@ NOWHERE = AwsOptions(endpoint_url="http://127.0.0.1:9", region="us-east-1")
 def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    # On a busy machine the server of a test may take longer to answer than viewers wait.
+    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", 240_000)
+    monkeypatch.setattr(served, "ACQUIRE_S", 240.0)
     yield
     gc.unfreeze()
 

@@ -17,6 +17,7 @@ import pytest
 from common.tokens import OfferedToken
 from forwarder.config import AwsOptions, Config
 from forwarder.groups import keeper as keeper_module
+from forwarder.groups import opening, served
 from forwarder.ingest.log_group import LogGroup
 from forwarder.main import Ready
 from forwarder.reconcile.feed import Feed
@@ -39,6 +40,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(keeper_module, "SWEEP_S", 0.05)
+    # On a busy machine the server of a test may take longer to answer than viewers wait.
+    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", 240_000)
+    monkeypatch.setattr(served, "ACQUIRE_S", 240.0)
     yield
     gc.unfreeze()
 

@@ -37,6 +37,7 @@ from tests.support.forwarder.scripted_cloudwatch import (
     refusal,
     scripted_cloudwatch,
 )
+from tests.support.network.kept_port import kept_port
 from tests.support.processes.moto_server import RawMoto, raw_moto
 
 pytestmark = pytest.mark.usefixtures("credentials")
@@ -247,11 +248,11 @@ async def test_errors_that_a_start_reports(
 
 
 async def test_an_endpoint_without_a_listener() -> None:
-    with scripted_cloudwatch() as gone:
-        pass
-    async with CloudWatch(AwsOptions(endpoint_url=gone.url)) as cloudwatch:
-        with pytest.raises(UnreachableError, match=gone.url) as raised:
-            await cloudwatch.check("g")
+    with kept_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        async with CloudWatch(AwsOptions(endpoint_url=url)) as cloudwatch:
+            with pytest.raises(UnreachableError, match=url) as raised:
+                await cloudwatch.check("g")
     assert type(raised.value) is UnreachableError
 
 

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from forwarder.cluster import postgres
 from simulator.programs.postgres import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine a test may take longer to do what ends a statement that waits.
+    monkeypatch.setattr(postgres, "ANSWER_MS", 240_000)
+    monkeypatch.setitem(postgres._CONNECTION, "connect_timeout", 240)
 
 
 @pytest.fixture(scope="session")
