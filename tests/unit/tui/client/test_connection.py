@@ -13,6 +13,7 @@ import pytest
 
 from common.errors import GaplessError
 from common.http import HttpFailure
+from tests.support.network.kept_port import kept_port
 from tests.support.viewer.http_journal import HttpJournal
 from tests.support.viewer.scripted_forwarder import (
     Script,
@@ -270,13 +271,13 @@ async def test_a_server_of_something_else() -> None:
 
 
 async def test_no_server_listens() -> None:
-    async with running(stay_connected) as run:
-        await eventually(lambda: run.server.queries)
-    elsewhere = Running(run.server, ViewerSession(), None)
-    task = asyncio.create_task(elsewhere.connection.run())
-    await eventually(lambda: len(elsewhere.heard.ends) > 1)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    nobody = ScriptedForwarder()
+    with kept_port() as nobody.port:
+        elsewhere = Running(nobody, ViewerSession(), None)
+        task = asyncio.create_task(elsewhere.connection.run())
+        await eventually(lambda: len(elsewhere.heard.ends) > 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
     assert elsewhere.heard.attempts[:2] == [1, 2]
     assert not elsewhere.heard.ends[0].is_refused
     assert "refused" in elsewhere.heard.ends[0].reason
@@ -445,10 +446,8 @@ async def test_a_get_returns_status_and_body_of_any_status() -> None:
 
 
 async def test_a_get_without_a_server_fails_with_one_line() -> None:
-    async with scripted_forwarder(stay_connected) as server:
-        address = Address(server.url)
-    with pytest.raises(HttpFailure) as failure:
-        await HttpGetter(address).get("/v1/logs")
+    with kept_port() as port, pytest.raises(HttpFailure) as failure:
+        await HttpGetter(Address(f"ws://127.0.0.1:{port}")).get("/v1/logs")
     assert str(failure.value) == "connection refused"
 
 

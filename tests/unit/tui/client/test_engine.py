@@ -100,7 +100,7 @@ async def test_two_targets_are_merged_in_display_order() -> None:
         await eventually(lambda: engine.status.complete_through_ms == 2_500)
         assert engine.complete_through == 2_500
         assert engine.is_backfilled
-        assert engine.groups == ["/group", "/group"]
+        await eventually(lambda: engine.groups == ["/group", "/group"])  # asked for in a thread
         assert sum(change.added for change in changes) <= 4
         status = engine.status
         assert (status.lines, status.events, status.state) == (4, 4, "live")
@@ -249,14 +249,14 @@ async def test_the_result_is_a_forwarder_that_cannot_be_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", 0)
-    async with scripted_forwarder(stay_connected) as server:
-        url = server.url
-    async with started(engine_of(url)) as engine:
-        await engine.finished.wait()
-        assert engine.result == ViewerResult(
-            3,
-            f"cannot connect to {url}: connection refused: is a forwarder running there?",
-        )
+    with kept_port() as port:
+        url = f"ws://127.0.0.1:{port}"
+        async with started(engine_of(url)) as engine:
+            await engine.finished.wait()
+            assert engine.result == ViewerResult(
+                3,
+                f"cannot connect to {url}: connection refused: is a forwarder running there?",
+            )
 
 
 async def test_one_that_does_not_give_up_goes_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,6 +364,7 @@ async def test_the_record_is_what_is_displayed(tmp_path: Path) -> None:
     path = tmp_path / "record"
     async with scripted_forwarder(opening) as server, started(engine_of(server.url)) as engine:
         await eventually(lambda: len(engine.marks) == 2)
+        await eventually(lambda: engine.groups == ["/group"])  # asked for in a thread
         write_record(path, engine)
         write_record(path, engine)
     every = [json.loads(line) for line in path.read_bytes().splitlines()]
