@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -43,6 +44,11 @@ class Writer:
         with self._lock:
             self._open.remove(group)
             return self.written[group][-1]
+
+    def count(self, group: str) -> int:
+        """Number of a group's lines so far; none is on its way to CloudWatch meanwhile."""
+        with self._lock:
+            return len(self.written[group])
 
     def delete(self, group: str) -> None:
         self._client.delete_log_group(logGroupName=group)
@@ -88,9 +94,11 @@ class Runs:
     def wait_line(self, process: GaplessProcess, line: str) -> None:
         wait_until(lambda: line in self.lines(process), f"the line {line!r}")
 
-    def wait_more(self, process: GaplessProcess, count: int) -> None:
-        known = len(process.out.so_far())
-        process.out.wait_for(known + count, "lines")
+    def wait_newer(self, process: GaplessProcess, writer: Writer, count: int) -> None:
+        """Wait for lines of the first group that are written after this call."""
+        known = writer.count("/svc/0")
+        wait_until(lambda: writer.count("/svc/0") > known + count, f"{count} written lines")
+        self.wait_line(process, writer.written["/svc/0"][known + count])
 
     def end(self, process: GaplessProcess) -> None:
         """Note what a process has said, which has ended."""
@@ -118,6 +126,13 @@ class Runs:
 
 def forwarders_of(process: GaplessProcess) -> list[psutil.Process]:
     return [one for one in family(process.popen.pid)[1:] if "forward" in command_of(one)]
+
+
+def wait_forwarder(process: GaplessProcess) -> psutil.Process:
+    """Wait until one forwarder of a command runs."""
+    wait_until(lambda: len(forwarders_of(process)) == 1, "one forwarder")
+    (found,) = forwarders_of(process)
+    return found
 
 
 @pytest.mark.parametrize("output", ["json", "raw"])
@@ -161,18 +176,18 @@ def watch_and_kill(writer: Writer, runs: Runs) -> None:
     with runs.start() as process:
         wait_until(lambda: has_line(runs, process, "/svc/2"), "a group created meanwhile")
         for number in range(2):
-            (forwarder,) = forwarders_of(process)
-            forwarder.kill()
+            wait_forwarder(process).kill()
             if number:
                 writer.create("/svc/3")
-            runs.wait_more(process, 60)
+            runs.wait_newer(process, writer, 30)
         wait_until(lambda: has_line(runs, process, "/svc/3"), "a group that joins then")
-        (forwarder,) = forwarders_of(process)
+        forwarder = wait_forwarder(process)
         process.kill()
-        forwarder.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends by itself as well
+            forwarder.kill()
         runs.end(process)
     with runs.start() as process:
-        runs.wait_more(process, 20)
+        runs.wait_newer(process, writer, 10)
         writer.create("/svc/gone")
         wait_until(lambda: says(process, "/svc/gone joined"), "a group that comes back")
         wait_until(lambda: has_line(runs, process, "/svc/gone"), "its new lines")
