@@ -194,12 +194,17 @@ class ClockSkew:
     @property
     def ms(self) -> int:
         """Current skew of the wall clock, as ``ServerClock.skew_ms`` defines it."""
-        return self.server.skew_ms(self._clock(), self._timer())
+        # The process may be stopped between two readings: only a skew that both times show counts.
+        before_ms, wall_ms, after_ms = self._timer(), self._clock(), self._timer()
+        ahead_ms = self.server.skew_ms(wall_ms, after_ms)
+        behind_ms = self.server.skew_ms(wall_ms, before_ms)
+        return max(ahead_ms, 0) or min(behind_ms, 0)
 
     @property
     def reported_ms(self) -> int:
         """Current skew; 0 where it is too small to report."""
-        return self.ms if abs(self.ms) >= REPORTED_MS else 0
+        skew_ms = self.ms
+        return skew_ms if abs(skew_ms) >= REPORTED_MS else 0
 
     def observe(self, reply: object, asked_at_ms: int, at_ms: int) -> None:
         """Take a reply of the SDK into account; one without the SDK's metadata is ignored.

@@ -340,3 +340,21 @@ def test_the_latest_ingestion_refutes_a_date() -> None:
     assert machine.skew.ms == 0
     machine.hear(SKEW_NOW)
     assert machine.skew.ms > 58_000
+
+
+def test_a_process_that_is_stopped_between_its_clocks_has_no_wrong_clock(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stopped_ms = 0
+
+    def read(begun_ms: int) -> int:
+        nonlocal stopped_ms
+        now_ms = begun_ms + stopped_ms
+        stopped_ms += 5_000
+        return now_ms
+
+    skew = ClockSkew(lambda: read(SKEW_NOW), lambda: read(0))
+    with caplog.at_level(logging.WARNING):
+        skew.observe(answer(SKEW_NOW), 0, 0)
+        assert (skew.ms, skew.reported_ms) == (0, 0)
+    assert caplog.messages == []
