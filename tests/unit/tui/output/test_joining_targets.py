@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.viewer.blocking_calls import BlockingCalls
 from tests.support.viewer.scripted_forwarder import (
     Script,
     ScriptedConnection,
@@ -78,6 +79,7 @@ class Run:
         self.consumer = Consumer(folder, "archive", "raw", [], lambda _text: None)
         self.groups = JoiningGroups(url, self.consumer)
         self.reading, self.writing = os.pipe()
+        self.calls = BlockingCalls()
         os.set_blocking(self.reading, False)
         self.data = b""
         self.said: list[str] = []
@@ -98,9 +100,10 @@ class Run:
     async def end(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
-        self.consumer.close()
         os.close(self.reading)
+        await self.calls.wait_end()
         os.close(self.writing)
+        self.consumer.close()
 
 
 def is_saved(folder: Path) -> bool:

@@ -20,6 +20,7 @@ import pytest
 
 from common.concurrency import in_thread
 from tests.support.fake_engine import FakeEngine, make_line, target_status
+from tests.support.viewer.blocking_calls import BlockingCalls
 from tests.support.viewer.scripted_forwarder import (
     Script,
     ScriptedConnection,
@@ -51,6 +52,7 @@ class Printing:
     ) -> None:
         self.reading, writing = os.pipe()
         self.writing = writing
+        self.calls = BlockingCalls()
         self.said: list[str] = []
         self.data = b""
         self.engine = Engine(
@@ -110,10 +112,11 @@ async def printing(
         finally:
             one.task.cancel()
             await asyncio.gather(one.task, return_exceptions=True)
+            os.close(one.reading)
+            await one.calls.wait_end()
+            os.close(one.writing)
             if consumer is not None:
                 consumer.close()
-            os.close(one.writing)
-            os.close(one.reading)
 
 
 def says(*messages: ServerMessage) -> Script:
