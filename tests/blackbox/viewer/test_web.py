@@ -23,11 +23,12 @@ GROUP = "/jobs/web"
 pytestmark = pytest.mark.timeout(600)
 
 
-def dial(url: str, origin: str | None = None) -> connect:
+def dial(url: str, origin: str | None = None, host: str | None = None) -> connect:
     """Open a tab, which is not given up while a busy machine or the other tab keeps it waiting."""
     return connect(
         url,
         origin=None if origin is None else Origin(origin),
+        additional_headers=None if host is None else {"Host": host},
         open_timeout=WAIT_S,
         ping_interval=None,
         max_queue=None,  # pings are answered while nobody reads
@@ -140,12 +141,12 @@ async def test_a_page_refuses_strangers(tmp_path: Path) -> None:
         with GaplessProcess("tail", GROUP, "--web", *options, state=tmp_path) as command:
             url = address(command)
             with pytest.raises(InvalidStatus) as refused:
-                await connect(url, additional_headers={"Origin": "http://evil.example"})
+                await dial(url, "http://evil.example")
             assert refused.value.response.status_code == 403
             with pytest.raises(InvalidMessage):  # Host stands there twice
-                await connect(url, additional_headers={"Host": "evil.example"})
+                await dial(url, host="evil.example")
             with pytest.raises(InvalidStatus) as refused:
-                await connect(re.sub(r"/[\w-]+/ws", "/guess/ws", url))
+                await dial(re.sub(r"/[\w-]+/ws", "/guess/ws", url))
             assert refused.value.response.status_code == 404
             assert len(command.err.so_far()) == 1
 

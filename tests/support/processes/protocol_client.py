@@ -175,6 +175,9 @@ class ProtocolClient:
             max_size=ACCEPTED_BYTES,
             max_queue=None,
             proxy=None,
+            # On a busy machine either end may not run for seconds; every wait here has its limit.
+            open_timeout=WAIT_S,
+            ping_interval=None,
         )
         connection = Connection(self, opened, resuming="epoch" in query)
         self.connections.append(connection)
