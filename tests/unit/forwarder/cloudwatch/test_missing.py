@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from forwarder.cloudwatch import reader
 from forwarder.cloudwatch.missing import (
     NAMES_MAX,
     PAGES_MAX,
@@ -102,6 +103,7 @@ async def test_sts_names_the_account_where_no_log_group_does(
 ) -> None:
     with sts_stand_in("") as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        monkeypatch.setattr(reader, "ACCOUNT_WITHIN_S", 240.0)  # after it, there is no number
         text = await explain_no_match(cloudwatch, None)
     assert text == (
         "there are no log groups in us-east-1 (account 123456789012): check --region and --profile"

@@ -15,6 +15,7 @@ from forwarder.delivery.hub import Hub
 from forwarder.errors import ForwarderError, JournalError
 from forwarder.ingest.log_group import LogGroup
 from forwarder.records import FeedKey
+from forwarder.server import admission as admission_module
 from forwarder.server import connection as connection_module
 from forwarder.server import server as server_module
 from forwarder.server.admission import Admission, GuessLimit, RefusalReason
@@ -481,7 +482,10 @@ async def test_the_user_s_own_browser_may_read(running: Running) -> None:
         assert found == 200
 
 
-async def test_an_unauthorised_request_asks_nothing_of_cloudwatch(group: LogGroup) -> None:
+async def test_an_unauthorised_request_asks_nothing_of_cloudwatch(
+    group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission_module, "GUESSES_PER_MINUTE", 1e-3)  # none comes back meanwhile
     made = Running(group, BearerTokens([TokenGrant("let-me-in")]))
     await made.start()
     asked = "/v1/logs?since=0"
