@@ -71,7 +71,7 @@ FLUSH_ROWS: Final = 2_000
 """Rows merged at once: two or three milliseconds, so that keys are answered in between."""
 
 CONNECT_TIMEOUT_MS: Final = 10_000
-"""A target that could not be reached at all for this long ends the viewer."""
+"""A target that could not be reached for this long ends the viewer, once an attempt has failed."""
 
 SAVE_S: Final = 5
 """Interval between cursor saves; after a kill at most this much is shown twice."""
@@ -650,7 +650,12 @@ class Engine:
             result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(failed[0]))
         is_late = self.steady_ms() - self._began_ms > CONNECT_TIMEOUT_MS
         if result is None and self._gives_up and is_late:
-            missing = [one for one in counted if not one.is_reached and not one.is_listed]
+            # The first attempt has its whole timeout, also if this process was stopped before it.
+            missing = [
+                one
+                for one in counted
+                if not one.is_reached and not one.is_listed and one.history.detail
+            ]
             if missing:
                 result = ViewerResult(EXIT_CANNOT_CONNECT, _cannot_connect(missing[0]))
         if result is None and self._patience is not None and self._patience.is_over:
@@ -731,6 +736,6 @@ def _take_some(rows: deque[_Row]) -> list[_Row]:
 
 
 def _cannot_connect(target: EngineTarget) -> str:
-    why = target.history.detail or "no answer yet"
+    why = target.history.detail
     remedy = ": is a forwarder running there?" if why == REFUSED else ""
     return f"cannot connect to {target.spec.url}: {why}{remedy}"

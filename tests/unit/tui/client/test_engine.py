@@ -271,6 +271,30 @@ async def test_one_that_does_not_give_up_goes_on_trying(monkeypatch: pytest.Monk
             assert engine.status.targets[0].detail == "connection refused"
 
 
+async def test_a_first_attempt_is_not_given_up_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.client.engine.CONNECT_TIMEOUT_MS", -1)
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    engine = Engine([TargetSpec(url=url, group="/group", since=SINCE)], rng=random.Random(0))
+    async with started(engine):
+        await asked.wait()
+        engine._check_goal()
+        assert engine.result is None
+    await ended.wait()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_a_first_connection_that_is_cut_before_welcome_is_made_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
