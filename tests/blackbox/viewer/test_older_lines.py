@@ -112,8 +112,11 @@ async def test_where_upgrades_are_refused_polling_brings_older_lines(tmp_path: P
                     await eventually(lambda: len(texts(engine)) == 60 and is_at_rest(engine))
                     assert texts(engine) == written
                     assert not engine.status.missing
-                    upstream = engine.sessions[0].report.upstream
-                    assert upstream is not None, "polling learns what heartbeats say"
+                    # Polling learns what heartbeats say.
+                    report = engine.sessions[0].report
+                    await eventually(lambda: report.upstream and report.upstream.retention_ms)
+                    upstream = report.upstream
+                    assert upstream is not None
                     assert upstream.retention_ms == 7 * 24 * HOUR
                     kept_ms = now_ms() - (upstream.oldest or 0)
                     assert 7 * 24 * HOUR <= kept_ms < 8 * 24 * HOUR

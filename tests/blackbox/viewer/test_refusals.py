@@ -16,6 +16,9 @@ from tests.support.processes.gapless_processes import WAIT_S, GaplessProcess, wa
 
 pytestmark = pytest.mark.timeout(600)
 
+PATIENCE = ("--patience", "8s")
+"""Long enough to be connected to the forwarder and to have what it has, on a busy machine."""
+
 
 def figures(kind: str, what: str, begun_s: float) -> None:
     """Write how long something took; nothing is asserted of it, as the machine may be busy."""
@@ -56,7 +59,7 @@ def test_the_reason_comes_at_once_and_a_run_without_follow_ends(
         figures(kind, "reason on stderr", begun_s)
         for end in (("--no-follow",), ("--until", until(), "--output", "text")):
             begun_s = time.monotonic()
-            with tail(cloudwatch, tmp_path, *end, "--patience", "4s") as once:
+            with tail(cloudwatch, tmp_path, *end, *PATIENCE) as once:
                 code = once.popen.wait(WAIT_S)
                 figures(kind, f"{end[0]}, journal: exit {code}", begun_s)
                 assert code == 4
@@ -81,7 +84,7 @@ def test_a_forwarder_that_starts_while_cloudwatch_refuses(
     cloudwatch.default = lambda _: reply
     begun_s = time.monotonic()
     end = ("--until", until()) if follow == "--until" else (follow,)
-    with tail(cloudwatch, tmp_path, *end, "--output", "text", "--patience", "4s") as once:
+    with tail(cloudwatch, tmp_path, *end, "--output", "text", *PATIENCE) as once:
         code = once.popen.wait(WAIT_S)
         figures(kind, f"{follow}, no journal: exit {code}", begun_s)
         assert code == 3

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -38,6 +39,9 @@ CREDENTIALS: Final[dict[str, str]] = {
 BATCH_EVENTS_MAX: Final = 10_000
 """Most events in one PutLogEvents call."""
 
+_MAKING: Final = threading.Lock()
+"""The session that boto3 shares makes clients in one thread at a time."""
+
 _SERVE: Final = """
 import logging, sys
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -57,13 +61,14 @@ class RawMoto(msgspec.Struct, frozen=True):
 
     def client(self) -> CloudWatchLogsClient:
         """A boto3 client of the server; the caller closes it."""
-        return boto3.client(
-            "logs",
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
+        with _MAKING:
+            return boto3.client(
+                "logs",
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+            )
 
     def kill(self) -> None:
         """Send SIGKILL; all its data is lost."""
