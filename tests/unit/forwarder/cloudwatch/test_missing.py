@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from forwarder.cloudwatch import reader
+from forwarder.cloudwatch import missing, reader
 from forwarder.cloudwatch.missing import (
     NAMES_MAX,
     PAGES_MAX,
@@ -28,6 +28,13 @@ ERROR = GroupNotFoundError("there is no log group", group="/aws/lambda/orders")
 
 
 pytestmark = pytest.mark.usefixtures("credentials")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # After these the message comes without names, or without the account.
+    monkeypatch.setattr(missing, "EXPLAIN_WITHIN_S", 240.0)
+    monkeypatch.setattr(reader, "ACCOUNT_WITHIN_S", 240.0)
 
 
 def listing(*names: str, account: str = "", token: str = "") -> Reply:
@@ -103,7 +110,6 @@ async def test_sts_names_the_account_where_no_log_group_does(
 ) -> None:
     with sts_stand_in("") as sts:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
-        monkeypatch.setattr(reader, "ACCOUNT_WITHIN_S", 240.0)  # after it, there is no number
         text = await explain_no_match(cloudwatch, None)
     assert text == (
         "there are no log groups in us-east-1 (account 123456789012): check --region and --profile"
