@@ -13,8 +13,9 @@ from tests.support.fake_engine import FakeEngine
 async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
     app = ScreenApp(FakeEngine(), title="t", include=["a+"], exclude=["b"], level="warn")
     async with app.run_test() as pilot:
-        await pilot.pause()
         filters = app._search.filters
+        while not filters.chips:
+            await pilot.pause()
         assert [(one.text, one.excludes) for one in filters.chips] == [("a+", False), ("b", True)]
         assert filters.minimum_level == "warn"
     assert app.fault is None
