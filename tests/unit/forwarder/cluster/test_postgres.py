@@ -348,6 +348,11 @@ def _kill_while_trimming(server: PostgresServer, folder: Path, victim: str) -> N
             server.kill()
             server.start()
         child.kill()
+    # The last statement may still be carried out; the server ends its connection after it.
+    with psycopg.connect(server.url, autocommit=True) as admin:
+        ours = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gapless'"
+        while len(admin.execute(ours).fetchall()) > 1:
+            pass
     stored = [one.position for one in log.read(0, total)]
     whole = range(1, total + 1)
     # All of the former chains may be gone: the child goes on until the kill reaches it.
