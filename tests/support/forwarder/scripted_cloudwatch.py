@@ -66,6 +66,8 @@ class ScriptedCloudWatch:
         self.asked: list[Asked] = []
         self.access_keys: list[str] = []
         """Access key of each request."""
+        self.caller = threading.local()
+        """``access_key`` of the request that this thread answers: others come meanwhile."""
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
 
@@ -96,7 +98,8 @@ def scripted_cloudwatch(
             asked = json.loads(self.rfile.read(length))
             asked["operation"] = self.headers["X-Amz-Target"].rpartition(".")[2]
             signed = self.headers.get("Authorization", "")
-            scripted.access_keys.append(signed.partition("Credential=")[2].partition("/")[0])
+            scripted.caller.access_key = signed.partition("Credential=")[2].partition("/")[0]
+            scripted.access_keys.append(scripted.caller.access_key)
             reply = scripted.answer(asked)
             if reply.hold is not None:
                 reply.hold.wait(240)
