@@ -183,7 +183,9 @@ class PageServer:
 
     async def _close(self, app: web.Application) -> None:
         del app
-        closing = [socket.close(code=WSCloseCode.GOING_AWAY) for socket in self._open]
+        # A tab that is just opening has no socket to close yet.
+        prepared = [socket for socket in self._open if socket.prepared]
+        closing = [socket.close(code=WSCloseCode.GOING_AWAY) for socket in prepared]
         await asyncio.gather(*closing)
 
 

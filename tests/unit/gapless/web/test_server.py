@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
 from aiohttp.client import ClientSession
 from aiohttp.test_utils import TestServer
+from aiohttp.web import WebSocketResponse
 
 from common.errors import GaplessError
 from gapless.web import server
@@ -72,6 +73,13 @@ async def test_a_failed_process_start_is_reported(
         message = await link.receive(240)
         assert (message.type, link.close_code) == (WSMsgType.CLOSE, WSCloseCode.TRY_AGAIN_LATER)
     assert "cannot start a viewer for another tab (Resource temporarily" in capsys.readouterr().err
+
+
+async def test_it_ends_while_a_tab_is_opening() -> None:
+    page = PageServer("t", VIEWER)
+    page._open.add(WebSocketResponse())
+    async with TestServer(page.application()) as served:
+        assert served.port
 
 
 def always() -> bool:
