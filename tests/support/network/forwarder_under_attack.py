@@ -77,6 +77,7 @@ class AttackedForwarder:
             additional_headers={"Authorization": f"Bearer {token}"},
             proxy=None,
             max_size=8 << 20,
+            open_timeout=WAIT_S,
             ping_interval=None,  # a slow machine must not close it
             max_queue=None,  # nor a long attack: pings are answered while nobody reads
         )

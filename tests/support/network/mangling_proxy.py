@@ -22,6 +22,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
+from tests.support.processes.gapless_processes import WAIT_S
+
 _MAX: Final = 32 << 20
 _RELAYED: Final = ("Authorization", "Origin")
 
@@ -77,6 +79,8 @@ class _Proxy:
                 additional_headers=headers,
                 max_size=_MAX,
                 proxy=None,
+                open_timeout=WAIT_S,
+                ping_interval=None,  # the viewer's own timeouts are enough on a busy machine
             )
         except InvalidStatus as error:
             body = bytes(error.response.body or b"")
@@ -155,6 +159,8 @@ async def mangled(ready: dict[str, Any], make: Callable[[], Mangler]) -> AsyncIt
         process_request=proxy.process_request,
         compression=None,
         max_size=_MAX,
+        open_timeout=WAIT_S,
+        ping_interval=None,
     ) as server:
         port = server.sockets[0].getsockname()[1]
         yield f"ws://127.0.0.1:{port}/v1/tail"
