@@ -50,11 +50,18 @@ def _take_over(log: Log, view: View) -> ReplicatedJournal:
     return ReplicatedJournal.take_over(log, lease, view, timer=lambda: 0, random=lambda: 0)
 
 
-def _append_until_it_fails(owner: ReplicatedJournal, enough: threading.Event) -> int:
-    """Append events one by one; return the number of those acknowledged."""
+def _append_until_it_fails(
+    owner: ReplicatedJournal, enough: threading.Event, is_over: threading.Event
+) -> int:
+    """Append events one by one; return the number of those acknowledged.
+
+    Perhaps none fails: this thread may rest during the whole failover, and go on at the standby.
+    """
     for number in count():
         if number == ACKNOWLEDGED:
             enough.set()
+        if is_over.is_set():
+            return number
         try:
             owner.append([event(number)], "live")
         except JournalError:
@@ -73,16 +80,17 @@ def test_a_promoted_standby_has_every_acknowledged_event(
     owner = _take_over(logs[0], views[0])
     old_epoch = owner.epoch
     views[1].catch_up(logs[1])
-    enough = threading.Event()
+    enough, is_over = threading.Event(), threading.Event()
 
     def fail_over() -> None:
         enough.wait()
         primary.stop("immediate")
         standby.promote()
+        is_over.set()
 
     thread = threading.Thread(target=fail_over)
     thread.start()
-    seen = _append_until_it_fails(owner, enough)
+    seen = _append_until_it_fails(owner, enough, is_over)
     thread.join()
     logs[0].release(owner._lease)
     successor = _take_over(logs[0], views[0])
