@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.gapless_processes import Viewer, forwarder, wait_until
+from tests.support.processes.gapless_processes import WAIT_S, Viewer, forwarder, wait_until
 from tests.support.processes.log_writer import CLEAN, Ledger, compare, events_of, now_ms
 from tests.support.processes.moto_server import raw_moto
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 def readiness(url: str) -> tuple[int, str]:
     """Status and body of /readyz."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=20) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=WAIT_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from tests.support.forwarder.kinesis import kinesis_stream, record
-from tests.support.processes.gapless_processes import GaplessProcess, Viewer, forwarder, wait_until
+from tests.support.processes.gapless_processes import (
+    WAIT_S,
+    GaplessProcess,
+    Viewer,
+    forwarder,
+    wait_until,
+)
 from tests.support.processes.log_writer import CLEAN, Ledger, Load, compare, events_of, now_ms
 from tests.support.processes.moto_server import RawMoto, raw_moto
 
@@ -157,7 +163,7 @@ def test_a_partial_subscription_filter_is_not_used(
 def test_an_unknown_stream_is_an_error(moto: RawMoto, tmp_path: Path) -> None:
     moto.create(GROUP)
     with forwarder(GROUP, moto.url, tmp_path, "--live", "kinesis:evnets") as process:
-        assert process.popen.wait(60) == 2
+        assert process.popen.wait(WAIT_S) == 2
         errors = [line for line in process.err.wait_end() if line.startswith("gapless: ")]
         assert errors == [
             "gapless: there is no Kinesis stream 'evnets': check the name, --profile and --region"

@@ -138,12 +138,16 @@ def port_of(ready: dict[str, Any]) -> int:
 
 def earliest_asked(cloudwatch: ScriptedCloudWatch, since: int) -> int:
     """The earliest time read from CloudWatch after ``since`` requests, once two more polls came."""
-    wanted = len(cloudwatch.asked) + 3
-    wait_until(lambda: len(cloudwatch.asked) >= wanted, "further polls")
-    reads = [one for one in cloudwatch.asked[since:] if one["operation"] == "FilterLogEvents"]
-    assert reads
-    earliest: int = min(one.get("startTime", 0) for one in reads)
+    wanted = len(reads(cloudwatch, 0)) + 3
+    # Reads alone count: a forwarder that starts makes several other requests before its first.
+    wait_until(lambda: len(reads(cloudwatch, 0)) >= wanted, "further polls")
+    earliest: int = min(one.get("startTime", 0) for one in reads(cloudwatch, since))
     return earliest
+
+
+def reads(cloudwatch: ScriptedCloudWatch, since: int) -> list[Asked]:
+    """The requests for log events after the first ``since`` requests of any kind."""
+    return [one for one in cloudwatch.asked[since:] if one["operation"] == "FilterLogEvents"]
 
 
 def check_modes(state: Path) -> None:
