@@ -137,7 +137,7 @@ def test_a_discovered_stream_that_is_deleted(moto: RawMoto, ledger: Ledger, tmp_
                 viewer.wait_shown(len(ledger.accepted) + 200)
                 load.stop()
             settle(viewer, ledger)
-        warned = [line for line in process.err.so_far() if "polling meanwhile" in line]
+        warned = [line for line in process.err.so_far() if "there is no Kinesis stream" in line]
         assert len(warned) == 1
         assert GROUP in warned[0]
 

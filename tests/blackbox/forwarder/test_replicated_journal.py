@@ -160,7 +160,9 @@ async def test_viewers_resume_when_the_owner_is_killed(cluster: Cluster, ledger:
             for one in viewers:
                 await one.stop()
     assert resumed(viewers)
-    assert all(one.reasons == ["another forwarder has taken over the log group"] for one in viewers)
+    # A new owner that stands still for longer than its lease takes over once more.
+    for one in viewers:
+        assert set(one.reasons) == {"another forwarder has taken over the log group"}
 
 
 async def test_a_paused_owner_is_fenced_when_it_goes_on(cluster: Cluster, ledger: Ledger) -> None:
