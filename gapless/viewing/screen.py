@@ -31,9 +31,15 @@ class ClearingDriver(LinuxDriver):
 
     Otherwise tmux, resized in both directions meanwhile, leaves the viewer's last frame where the
     shell's screen was. Textual draws on stderr, which may be a file (``2>errors``).
+
+    A viewer that was stopped by SIGSTOP goes on with one input thread: at SIGCONT, Textual takes it
+    for one that has left its screen, as for Ctrl+Z, and would start a second one. After the end
+    nothing is started at all.
     """
 
     _is_shown = False
+    _is_suspending = False
+    _is_continuing = False
 
     def __init__(
         self,
@@ -55,10 +61,33 @@ class ClearingDriver(LinuxDriver):
 
     def stop_application_mode(self) -> None:
         """Clear the alternate screen first, but never the shell's."""
+        if not self._is_suspending:  # for good
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            signal.signal(signal.SIGCONT, signal.SIG_DFL)
         if self._is_shown:
             self.write("\x1b[0m\x1b[2J")
         self._is_shown = False
         super().stop_application_mode()
+
+    def suspend_application_mode(self) -> None:
+        """Leave the screen for a while."""
+        self._is_suspending = True
+        try:
+            super().suspend_application_mode()
+        finally:
+            self._is_suspending = False
+
+    def _sigcont_application(self, *args: object) -> None:
+        # Overrides a private method of Textual; a test shows that it is still called.
+        if self._is_continuing:  # stopped and continued once more meanwhile
+            return
+        if self._is_shown:
+            self._is_continuing = self._must_signal_resume = True
+            try:
+                self.suspend_application_mode()
+            finally:
+                self._is_continuing = False
+        super()._sigcont_application(*args)
 
 
 class ScreenApp(ViewerApp):

@@ -137,7 +137,8 @@ def test_a_discovered_stream_that_is_deleted(moto: RawMoto, ledger: Ledger, tmp_
                 viewer.wait_shown(len(ledger.accepted) + 200)
                 load.stop()
             settle(viewer, ledger)
-        warned = [line for line in process.err.so_far() if "there is no Kinesis stream" in line]
+        gone = "there is no Kinesis stream 'events'"
+        warned = [line for line in process.err.so_far() if gone in line and "(polling" in line]
         assert len(warned) == 1
         assert GROUP in warned[0]
 

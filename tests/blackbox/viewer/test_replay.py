@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.processes.gapless_processes import WAIT_S, clean_environment
+from tests.support.processes.gapless_processes import WAIT_S, clean_environment, wait_until
 from tests.support.pseudo_terminal import TerminalProcess
 from tests.support.viewer.recordings import Entry, header, incident, write
 
@@ -136,6 +139,28 @@ def test_the_screen_plays_a_record(tmp_path: Path, record: Path, speed: str) -> 
         terminal.wait_for("14,286 of 100,000 lines")
         terminal.press("q")
         assert terminal.popen.wait(WAIT_S) == 0
+
+
+def test_a_screen_that_was_stopped_from_elsewhere_goes_on_as_before(
+    tmp_path: Path, record: Path
+) -> None:
+    def is_entered(times: int) -> bool:
+        return terminal.written.count("\x1b[?1049h") == times
+
+    with TerminalProcess("replay", str(record), "--speed", "max", state=tmp_path) as terminal:
+        terminal.wait_for("REPLAY at its end")
+        process = psutil.Process(terminal.popen.pid)
+        threads = process.num_threads()
+        for times in range(2, 5):
+            process.send_signal(signal.SIGSTOP)
+            wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "the stop")
+            process.send_signal(signal.SIGCONT)
+            wait_until(partial(is_entered, times), "its screen")
+        # As many as before: a second one would take a part of the keys.
+        wait_until(lambda: process.num_threads() <= threads, "the former input's end")
+        terminal.press("q")
+        assert terminal.wait_end() == 0
+        assert "Traceback" not in terminal.written
 
 
 def test_a_pipe_is_played_with_keys_from_the_terminal(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from textual.drivers.linux_driver import LinuxDriver
@@ -20,6 +22,16 @@ async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
         assert filters.minimum_level == "warn"
     assert app.fault is None
     assert not app.return_code
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    # A driver sets handlers, which are not to outlive its test.
+    numbers = signal.SIGTSTP, signal.SIGCONT
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 class Broken(ScreenApp):
