@@ -7,9 +7,12 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
+
+BLOCKING_CALL: Final = "blocking call"
+"""Name of the threads of ``in_thread``."""
 
 
 class Backoff:
@@ -41,7 +44,7 @@ class Backoff:
 async def in_thread(
     function: Callable[[], _T],
     *,
-    name: str = "blocking call",
+    name: str = BLOCKING_CALL,
     finished: Callable[[], None] | None = None,
     is_bounded: bool = False,
 ) -> _T:

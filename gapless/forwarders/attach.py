@@ -222,15 +222,14 @@ class OwnForwarder:
             )
 
     def _keep(self, part: ChildProcess) -> None:
-        """Take a started forwarder in place of the last one; after ``close``, leave it alone."""
+        """Take a started forwarder in place of the last one; after ``close``, only detach it."""
         with self._lock:
-            former = self._part
             if self._closing.is_set():
-                former = part  # nobody holds its lifeline: it ends by itself
+                unwanted: ChildProcess | None = part  # nobody holds its lifeline: it ends by itself
             else:
-                self._part = part
-        if former is not None:
-            former.detach()
+                unwanted, self._part = self._part, part
+        if unwanted is not None:
+            unwanted.detach()
 
     def keep_running(self) -> None:
         """Restart the forwarder on the same port whenever it dies, until ``close``."""

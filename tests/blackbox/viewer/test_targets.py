@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tests.support.processes.gapless_processes import (
     WAIT_S,
@@ -31,32 +29,18 @@ STREAMS = (f"web/app/{TASK}", f"web/app/{OTHER}", LATEST)
 BOTH = ("--region", "us-east-1", "--region", "eu-west-1")
 
 
-def client(moto: RawMoto, region: str) -> Any:  # noqa: ANN401 - boto3's
-    return boto3.client(
-        "logs",
-        endpoint_url=moto.url,
-        region_name=region,
-        aws_access_key_id="x",
-        aws_secret_access_key="y",
-        config=Config(retries={"max_attempts": 0}),
-    )
-
-
 @pytest.fixture(scope="module")
 def moto() -> Iterator[RawMoto]:
     """``/ecs/web`` in two Regions, ``/ecs/eu`` in one; each stream has three lines."""
     with raw_moto() as server:
         for region, groups in (("us-east-1", ["/ecs/web"]), ("eu-west-1", ["/ecs/web", "/ecs/eu"])):
-            logs = client(server, region)
+            logs = server.client(region)
             for group in groups:
                 logs.create_log_group(logGroupName=group)
                 for stream in STREAMS:
                     logs.create_log_stream(logGroupName=group, logStreamName=stream)
-                    events = [
-                        {"timestamp": now_ms() - 60_000 + n, "message": f"{region} {stream} {n}"}
-                        for n in range(3)
-                    ]
-                    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+                    events = [(now_ms() - 60_000 + n, f"{region} {stream} {n}") for n in range(3)]
+                    put_events(logs, group, stream, events)
         yield server
 
 
@@ -209,7 +193,7 @@ def test_a_page_names_on_the_terminal_what_matches_nothing(moto: RawMoto, tmp_pa
 def test_a_group_joins_in_a_region_in_which_nothing_matched(tmp_path: Path) -> None:
     for target in ("/join/*", "/join/late"):
         with raw_moto() as server:
-            client(server, "eu-west-1").create_log_group(logGroupName="/join/late")
+            server.client("eu-west-1").create_log_group(logGroupName="/join/late")
             words = ("tail", target, *(("--wait",) if "*" not in target else ()), *BOTH)
             variables = {"AWS_ENDPOINT_URL": server.url}
             state = tmp_path / target[-1].replace("*", "pattern")
@@ -221,7 +205,7 @@ def test_a_group_joins_in_a_region_in_which_nothing_matched(tmp_path: Path) -> N
                 assert process.err.wait_for(1, "a message") == [
                     f"gapless: {said}, and watching the others"
                 ]
-                late = client(server, "us-east-1")
+                late = server.client("us-east-1")
                 late.create_log_group(logGroupName="/join/late")
                 late.create_log_stream(logGroupName="/join/late", logStreamName="s")
                 put_events(late, "/join/late", "s", [(now_ms(), "it is there")])

@@ -19,6 +19,8 @@ from tests.support.processes.moto_server import CREDENTIALS
 WAIT_S = 240.0
 """Timeout of every wait; tests assert nothing about durations."""
 
+WAIT_MS = int(WAIT_S * 1_000)
+
 POLL_S = 0.1
 """Interval at which conditions of other processes are checked."""
 

@@ -59,13 +59,13 @@ class RawMoto(msgspec.Struct, frozen=True):
     url: str
     pid: int
 
-    def client(self) -> CloudWatchLogsClient:
+    def client(self, region: str = REGION) -> CloudWatchLogsClient:
         """A boto3 client of the server; the caller closes it."""
         with _MAKING:
             return boto3.client(
                 "logs",
                 endpoint_url=self.url,
-                region_name=REGION,
+                region_name=region,
                 aws_access_key_id="testing",
                 aws_secret_access_key="testing",
             )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
 
+from common.concurrency import BLOCKING_CALL
 from tests.support.viewer.scripted_forwarder import eventually
-
-_NAME: Final = "blocking call"
-"""The name that ``common.concurrency.in_thread`` gives to its threads."""
 
 
 class BlockingCalls:
@@ -26,4 +23,4 @@ class BlockingCalls:
         await eventually(lambda: not any(map(self._is_ours, threading.enumerate())))
 
     def _is_ours(self, thread: threading.Thread) -> bool:
-        return thread.name == _NAME and thread not in self._before
+        return thread.name == BLOCKING_CALL and thread not in self._before

@@ -32,6 +32,7 @@ from forwarder.groups import opening, served
 from forwarder.journal.sqlite import SqliteJournals
 from forwarder.main import Ready, lifecycle_of
 from tests.support.forwarder.running import running
+from tests.support.processes.gapless_processes import WAIT_MS, WAIT_S
 from tests.support.processes.moto_server import CREDENTIALS, RawMoto, raw_moto
 from wire.codec import decode_server
 from wire.messages import Backfill, Events, Welcome
@@ -45,8 +46,8 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     # On a busy machine the server of a test may take longer to answer than viewers wait.
-    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", 240_000)
-    monkeypatch.setattr(served, "ACQUIRE_S", 240.0)
+    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", WAIT_MS)
+    monkeypatch.setattr(served, "ACQUIRE_S", WAIT_S)
     yield
     gc.unfreeze()
 

@@ -29,6 +29,7 @@ from tests.support.forwarder.scripted_cloudwatch import (
     page,
     scripted_cloudwatch,
 )
+from tests.support.processes.gapless_processes import WAIT_MS, WAIT_S
 from tests.support.processes.moto_server import CREDENTIALS
 
 pytestmark = pytest.mark.timeout(300)
@@ -41,8 +42,8 @@ def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     monkeypatch.setenv("GAPLESS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(keeper_module, "SWEEP_S", 0.05)
     # On a busy machine the server of a test may take longer to answer than viewers wait.
-    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", 240_000)
-    monkeypatch.setattr(served, "ACQUIRE_S", 240.0)
+    monkeypatch.setattr(opening, "CHECK_UNANSWERED_MS", WAIT_MS)
+    monkeypatch.setattr(served, "ACQUIRE_S", WAIT_S)
     yield
     gc.unfreeze()
 

@@ -22,6 +22,7 @@ from tests.support.forwarder.scripted_cloudwatch import (
     ScriptedCloudWatch,
     refusal,
 )
+from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.processes.sts_stand_in import sts_stand_in
 
 ERROR = GroupNotFoundError("there is no log group", group="/aws/lambda/orders")
@@ -33,8 +34,8 @@ pytestmark = pytest.mark.usefixtures("credentials")
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # After these the message comes without names, or without the account.
-    monkeypatch.setattr(missing, "EXPLAIN_WITHIN_S", 240.0)
-    monkeypatch.setattr(reader, "ACCOUNT_WITHIN_S", 240.0)
+    monkeypatch.setattr(missing, "EXPLAIN_WITHIN_S", WAIT_S)
+    monkeypatch.setattr(reader, "ACCOUNT_WITHIN_S", WAIT_S)
 
 
 def listing(*names: str, account: str = "", token: str = "") -> Reply:

@@ -6,13 +6,14 @@ import pytest
 
 from forwarder.cluster import postgres
 from simulator.programs.postgres import PostgresServer
+from tests.support.processes.gapless_processes import WAIT_MS, WAIT_S
 
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine a test may take longer to do what ends a statement that waits.
-    monkeypatch.setattr(postgres, "ANSWER_MS", 240_000)
-    monkeypatch.setitem(postgres._CONNECTION, "connect_timeout", 240)
+    monkeypatch.setattr(postgres, "ANSWER_MS", WAIT_MS)
+    monkeypatch.setitem(postgres._CONNECTION, "connect_timeout", int(WAIT_S))
 
 
 @pytest.fixture(scope="session")

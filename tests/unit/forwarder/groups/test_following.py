@@ -20,6 +20,7 @@ from forwarder.groups.following import NOT_INGESTED, TAKEN_OVER, FollowedFeed, F
 from forwarder.records import FeedKey, ScanDone
 from tests.support.cluster.memory_log import MemoryEngine
 from tests.support.forwarder.log_events import NOW_MS, event
+from tests.support.processes.gapless_processes import WAIT_S
 from wire.messages import Bye, Welcome
 from wire.query import TailQuery
 
@@ -82,7 +83,7 @@ class Rig:
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     # A viewer would be served without what its server takes longer to apply.
-    monkeypatch.setattr(following, "CATCH_UP_S", 240.0)
+    monkeypatch.setattr(following, "CATCH_UP_S", WAIT_S)
     return Rig(tmp_path)
 
 

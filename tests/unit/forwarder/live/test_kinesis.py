@@ -26,6 +26,7 @@ from tests.support.forwarder.scripted_cloudwatch import (
     refusal,
     scripted_cloudwatch,
 )
+from tests.support.processes.gapless_processes import WAIT_S
 from tests.support.processes.log_writer import now_ms
 from tests.support.processes.moto_server import CREDENTIALS, raw_moto
 
@@ -39,7 +40,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine the client alone may take longer than a start waits for Kinesis.
-    monkeypatch.setattr(client, "CHECK_WITHIN_S", 240.0)
+    monkeypatch.setattr(client, "CHECK_WITHIN_S", WAIT_S)
 
 
 class FakeReceiver(LiveReceiver):

@@ -37,6 +37,7 @@ from forwarder.reconcile.ecs import (
 )
 from tests.support.forwarder.log_events import NOW_MS, event
 from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.processes.gapless_processes import WAIT_S
 
 A, B, BAD = "a" * 32, "b" * 32, "c" * 32
 STREAMS = {A: f"app/main/{A}", B: f"app/main/{B}", BAD: f"app/main/{BAD}"}
@@ -108,7 +109,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine the thread of a call may start later than a start waits for ECS.
-    monkeypatch.setattr(client_module, "CHECK_WITHIN_S", 240.0)
+    monkeypatch.setattr(client_module, "CHECK_WITHIN_S", WAIT_S)
 
 
 @pytest.fixture

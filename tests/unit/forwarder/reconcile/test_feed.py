@@ -40,6 +40,7 @@ from forwarder.reconcile.schedule import REST_MAX_MS
 from forwarder.records import LogEvent
 from tests.support.forwarder.feed_rig import GROUP, FeedRig
 from tests.support.forwarder.memory_journal import MemoryJournal
+from tests.support.processes.gapless_processes import WAIT_MS
 from wire.limits import UPSTREAM_SHOWN_MS
 from wire.messages import Origin, Upstream
 
@@ -332,7 +333,7 @@ async def test_a_short_scan_need_not_wait_for_a_long_one() -> None:
         rig.feed.request_backfill("viewer", BackfillRequest(rig.now_ms - HOUR))
         await rig.until(lambda: rig.group.head_seq > 0)
         before = rig.group.head_seq
-        assert await rig.feed.refetch(rig.now_ms - 10_000, rig.now_ms, rig.now_ms + 240_000)
+        assert await rig.feed.refetch(rig.now_ms - 10_000, rig.now_ms, rig.now_ms + WAIT_MS)
         rig.cloudwatch.put("t", (rig.now_ms, "live"))
         rig.clock.now_ms += 1_000
         rig.feed.poll_now()

@@ -18,10 +18,11 @@ from forwarder.reconcile.refetch import DELETED, GONE
 from forwarder.records import LogEvent
 from tests.support.forwarder.fake_cloudwatch import FakeCloudWatch
 from tests.support.forwarder.feed_rig import FeedRig
+from tests.support.processes.gapless_processes import WAIT_MS
 from wire.query import Filter
 
 SECOND = 1_000
-PATIENCE_MS = 240_000
+PATIENCE_MS = WAIT_MS
 """Time limit of a refetch that must succeed: unlike the clock of a test, it really passes."""
 
 

@@ -25,6 +25,7 @@ from forwarder.server.server import Server
 from forwarder.server.tokens import BearerTokens, TokenGrant
 from tests.support.forwarder.fake_feed import FakeFeed
 from tests.support.forwarder.session_client import event, events, log_group, scan
+from tests.support.processes.gapless_processes import WAIT_S
 from wire.codec import decode_server
 from wire.messages import Backfill, Events, ServerMessage, UnknownMessage, Welcome
 
@@ -105,9 +106,9 @@ class Running:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     # Clients run in this process, which a busy machine may stop for seconds.
-    monkeypatch.setattr(server_module, "STOP_S", 240.0)
-    monkeypatch.setattr(server_module, "CLOSE_S", 240.0)
-    monkeypatch.setattr(connection_module, "CLOSE_S", 240.0)
+    monkeypatch.setattr(server_module, "STOP_S", WAIT_S)
+    monkeypatch.setattr(server_module, "CLOSE_S", WAIT_S)
+    monkeypatch.setattr(connection_module, "CLOSE_S", WAIT_S)
 
 
 @pytest.fixture
@@ -228,7 +229,7 @@ async def test_only_the_stalled_reader_is_cut_off(
     stalled = await running.dial(max_queue=1)
     await running.until(lambda: len(running.hub.viewers) == 1)
     # The other one reads all the time, but not always within half a second.
-    monkeypatch.setattr(running.server, "_send_deadline_s", 240.0)
+    monkeypatch.setattr(running.server, "_send_deadline_s", WAIT_S)
     async with await running.dial(f"since={now}&credit=0") as good:
         await running.until(lambda: running.hub.counts.too_slow == 1)
         await good.send('{"type":"credit","events":10}')

@@ -12,6 +12,16 @@ from gapless.viewing.screen import ClearingDriver, ScreenApp
 from tests.support.fake_engine import FakeEngine
 
 
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    # A driver sets handlers, which are not to outlive its test.
+    numbers = signal.SIGTSTP, signal.SIGCONT
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
 async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
     app = ScreenApp(FakeEngine(), title="t", include=["a+"], exclude=["b"], level="warn")
     async with app.run_test() as pilot:
@@ -22,16 +32,6 @@ async def test_the_filters_of_the_command_line_are_chips_on_screen() -> None:
         assert filters.minimum_level == "warn"
     assert app.fault is None
     assert not app.return_code
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    # A driver sets handlers, which are not to outlive its test.
-    numbers = signal.SIGTSTP, signal.SIGCONT
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 class Broken(ScreenApp):
